@@ -1,0 +1,436 @@
+#include "base/opt.h"
+#include "base/die.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/par.h"
+#include "base/version.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct opt_common common = { .seed = 42 };
+
+int parse_num(const char *s, double *v)
+{
+	char *end;
+	errno = 0;
+	*v = strtod(s, &end);
+	return end == s || *end || (errno == ERANGE && fabs(*v) > 1) ? -1 : 0;
+}
+
+int parse_int(const char *s, int64_t *v)
+{
+	char *end;
+	errno = 0;
+	*v = strtoll(s, &end, 10);
+	return end == s || *end || errno ? -1 : 0;
+}
+
+int parse_count(const char *s, uint64_t *v)
+{
+	static const char *const unit[] = { "", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti" };
+	static const double scale[] = { 1, 1e3, 1e6, 1e9, 1e12, 0x1p10, 0x1p20, 0x1p30, 0x1p40 };
+	char *end;
+	errno = 0;
+	if (*s < '0' || *s > '9')
+		return -1;
+	unsigned long long whole = strtoull(s, &end, 10);
+	if (!*end) {
+		*v = whole;
+		return errno ? -1 : 0;
+	}
+	/* A fraction ("1.5G", "1e6") goes through a double and must come out whole. */
+	double d = strtod(s, &end);
+	for (size_t i = 0; i < sizeof unit / sizeof *unit; i++) {
+		if (strcmp(end, unit[i]) == 0) {
+			d *= scale[i];
+			if (!(d >= 0 && d < 0x1p63) || d != floor(d))
+				return -1;
+			*v = (uint64_t)d;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+int parse_duration(const char *s, double *v)
+{
+	char *end;
+	if ((*s < '0' || *s > '9') && *s != '.')
+		return -1;
+	*v = strtod(s, &end);
+	static const char *const unit[] = { "", "s", "m", "h", "d" };
+	static const double scale[] = { 1, 1, 60, 3600, 86400 };
+	for (size_t i = 0; i < sizeof unit / sizeof *unit; i++) {
+		if (strcmp(end, unit[i]) == 0) {
+			*v *= scale[i];
+			return isfinite(*v) ? 0 : -1;
+		}
+	}
+	return -1;
+}
+
+/* Index of word s in "a|b|c", -1 when absent. */
+static int choice_index(const char *words, const char *s)
+{
+	size_t n = strlen(s);
+	for (int i = 0;; i++) {
+		const char *end = strchr(words, '|');
+		size_t len = end ? (size_t)(end - words) : strlen(words);
+		if (len == n && memcmp(words, s, n) == 0)
+			return i;
+		if (!end)
+			return -1;
+		words = end + 1;
+	}
+}
+
+const char *opt_choice(const struct opt *o)
+{
+	static char word[64];
+	const char *w = o->arg;
+	for (int i = *(const int *)o->var; i > 0 && w; i--) {
+		w = strchr(w, '|');
+		if (w)
+			w++;
+	}
+	if (!w || *(const int *)o->var < 0)
+		return "";
+	snprintf(word, sizeof word, "%.*s", (int)strcspn(w, "|"), w);
+	return word;
+}
+
+static int takes_value(const struct opt *o)
+{
+	return o->type != OPT_FLAG && o->type != OPT_COUNTER;
+}
+
+static void set(struct opt *o, const char *s)
+{
+	int bad = 0;
+	o->given++;
+	switch (o->type) {
+	case OPT_FLAG:
+		*(int *)o->var = 1;
+		break;
+	case OPT_COUNTER:
+		++*(int *)o->var;
+		break;
+	case OPT_STR:
+		*(const char **)o->var = s;
+		break;
+	case OPT_LIST: {
+		struct opt_list *l = o->var;
+		GROW(l->v, l->cap, l->n + 1);
+		l->v[l->n++] = s;
+		break;
+	}
+	case OPT_INT:
+		bad = parse_int(s, o->var);
+		break;
+	case OPT_COUNT:
+		bad = parse_count(s, o->var);
+		break;
+	case OPT_NUM:
+		bad = parse_num(s, o->var);
+		break;
+	case OPT_DURATION:
+		bad = parse_duration(s, o->var);
+		break;
+	case OPT_CHOICE:
+		*(int *)o->var = choice_index(o->arg, s);
+		if (*(int *)o->var < 0)
+			die_usage("--%s is one of %s, not '%s'", o->name, o->arg, s);
+		break;
+	case OPT_HEADING:
+		BUG("heading has no value");
+	}
+	if (bad)
+		die_usage("--%s wants %s, not '%s'", o->name,
+			o->type == OPT_DURATION ? "a duration such as 90s, 15m or 2h"
+			: o->type == OPT_COUNT	? "a count such as 500, 32k or 2Gi"
+						: "a number",
+			s);
+}
+
+struct opt *opt_find(struct opt *opts, const char *name)
+{
+	for (struct opt *o = opts; o->name; o++)
+		if (o->type != OPT_HEADING && strcmp(o->name, name) == 0)
+			return o;
+	BUG(name);
+}
+
+static struct opt *by_name(struct opt *opts, const char *name, size_t n)
+{
+	for (struct opt *o = opts; o->name; o++)
+		if (o->type != OPT_HEADING && strlen(o->name) == n && memcmp(o->name, name, n) == 0)
+			return o;
+	return NULL;
+}
+
+static struct opt *by_letter(struct opt *opts, char c)
+{
+	for (struct opt *o = opts; o->name; o++)
+		if (o->type != OPT_HEADING && o->letter == c)
+			return o;
+	return NULL;
+}
+
+/* One argument that starts with "--". Returns how many further arguments it took. */
+static int parse_long(struct opt *opts, char **argv, int left)
+{
+	const char *name = argv[0] + 2, *eq = strchr(name, '=');
+	size_t n = eq ? (size_t)(eq - name) : strlen(name);
+	struct opt *o = by_name(opts, name, n);
+	if (!o && n > 3 && memcmp(name, "no-", 3) == 0) {
+		o = by_name(opts, name + 3, n - 3);
+		if (o && o->type == OPT_FLAG && !eq) {
+			o->given++;
+			*(int *)o->var = 0;
+			return 0;
+		}
+		o = NULL;
+	}
+	if (!o)
+		die_usage("unknown option --%.*s", (int)n, name);
+	if (!takes_value(o)) {
+		if (eq)
+			die_usage("--%s takes no value", o->name);
+		set(o, NULL);
+		return 0;
+	}
+	if (eq) {
+		set(o, eq + 1);
+		return 0;
+	}
+	if (left < 1)
+		die_usage("--%s wants a value", o->name);
+	set(o, argv[1]);
+	return 1;
+}
+
+static int parse_letters(struct opt *opts, char **argv, int left)
+{
+	for (const char *s = argv[0] + 1; *s; s++) {
+		struct opt *o = by_letter(opts, *s);
+		if (!o)
+			die_usage("unknown option -%c", *s);
+		if (!takes_value(o)) {
+			set(o, NULL);
+		} else if (s[1]) {
+			set(o, s + 1);
+			return 0;
+		} else {
+			if (left < 1)
+				die_usage("-%c wants a value", *s);
+			set(o, argv[1]);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static void print_default(const struct opt *o)
+{
+	switch (o->type) {
+	case OPT_STR:
+		if (*(const char **)o->var)
+			printf(" (%s)", *(const char **)o->var);
+		break;
+	case OPT_INT:
+		printf(" (%lld)", (long long)*(int64_t *)o->var);
+		break;
+	case OPT_COUNT:
+		if (*(uint64_t *)o->var != UINT64_MAX)
+			printf(" (%llu)", (unsigned long long)*(uint64_t *)o->var);
+		break;
+	case OPT_NUM:
+		if (!isnan(*(double *)o->var))
+			printf(" (%g)", *(double *)o->var);
+		break;
+	case OPT_DURATION:
+		if (!isnan(*(double *)o->var))
+			printf(" (%gs)", *(double *)o->var);
+		break;
+	case OPT_CHOICE:
+		if (*(int *)o->var >= 0)
+			printf(" (%s)", opt_choice(o));
+		break;
+	case OPT_FLAG:
+		if (*(int *)o->var)
+			printf(" (on; --no-%s)", o->name);
+		break;
+	case OPT_LIST:
+	case OPT_COUNTER:
+	case OPT_HEADING:
+		break;
+	}
+}
+
+static void print_help(const struct command *c)
+{
+	const char *line = c->usage, *lead = "usage:";
+	while (*line) {
+		int n = (int)strcspn(line, "\n");
+		printf("%s %s %.*s\n", lead, c->name, n, line);
+		lead = "      ";
+		line += n + (line[n] == '\n');
+	}
+	printf("%s\n\n", c->about);
+	for (const struct opt *o = c->opts; o->name; o++) {
+		char left[96];
+		if (o->flags & OPT_HIDDEN)
+			continue;
+		if (o->type == OPT_HEADING) {
+			printf("\n%s:\n", o->name);
+			continue;
+		}
+		int n = o->letter ? snprintf(left, sizeof left, "-%c, --%s", o->letter, o->name)
+				  : snprintf(left, sizeof left, "    --%s", o->name);
+		if (o->arg && takes_value(o))
+			snprintf(left + n, sizeof left - (size_t)n, " %s", o->arg);
+		printf(strlen(left) > 26 ? "  %s\n%30s%s" : "  %-26s%s%s", left, strlen(left) > 26 ? "" : "  ", o->help);
+		print_default(o);
+		putchar('\n');
+	}
+}
+
+static void on_signal(int sig)
+{
+	io_remove_temps();
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+char **cmd_init(const struct command *c, int argc, char **argv, int *n)
+{
+	prog_name = c->name;
+	atexit(io_remove_temps);
+	struct sigaction sa = { .sa_handler = on_signal };
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	/* SIGPIPE becomes an EPIPE that the writer sees, so that temporary files are removed first. */
+	signal(SIGPIPE, SIG_IGN);
+	int operands = 0, only_operands = 0;
+	for (int i = 1; i < argc; i++) {
+		char *a = argv[i];
+		if (only_operands || a[0] != '-' || a[1] == 0) {
+			argv[operands++] = a;
+		} else if (strcmp(a, "--") == 0) {
+			only_operands = 1;
+		} else if (a[1] == '-') {
+			i += parse_long(c->opts, argv + i, argc - 1 - i);
+		} else {
+			i += parse_letters(c->opts, argv + i, argc - 1 - i);
+		}
+		if (common.help) {
+			print_help(c);
+			exit(cmd_end());
+		}
+		if (common.version) {
+			printf("%s (quern) %s\n", c->name, QUERN_VERSION);
+			exit(cmd_end());
+		}
+	}
+	argv[operands] = NULL;
+	verbosity = common.quiet ? -1 : common.verbose;
+	if (common.threads > 4096)
+		die_usage("-j wants a number of threads up to 4096");
+	if (common.threads == 0)
+		common.threads = (uint64_t)par_threads();
+	par_set_threads((int)common.threads);
+	*n = operands;
+	return argv;
+}
+
+int cmd_end(void)
+{
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		if (errno == EPIPE)
+			io_closed_pipe();
+		warn("stdout: cannot write:");
+		return 1;
+	}
+	return 0;
+}
+
+static int by_opt_name(const void *a, const void *b)
+{
+	return strcmp((*(const struct opt *const *)a)->name, (*(const struct opt *const *)b)->name);
+}
+
+static void record_value(const struct opt *o, struct buf *b)
+{
+	switch (o->type) {
+	case OPT_FLAG:
+	case OPT_COUNTER:
+		buf_adds(b, *(int *)o->var ? "true" : "false");
+		break;
+	case OPT_STR:
+		if (*(const char **)o->var)
+			json_add_cstr(b, *(const char **)o->var);
+		else
+			buf_adds(b, "null");
+		break;
+	case OPT_LIST: {
+		const struct opt_list *l = o->var;
+		buf_addc(b, '[');
+		for (size_t i = 0; i < l->n; i++) {
+			if (i)
+				buf_addc(b, ',');
+			json_add_cstr(b, l->v[i]);
+		}
+		buf_addc(b, ']');
+		break;
+	}
+	case OPT_INT:
+		json_add_int(b, *(int64_t *)o->var);
+		break;
+	case OPT_COUNT:
+		if (*(uint64_t *)o->var == UINT64_MAX)
+			buf_adds(b, "null");
+		else
+			buf_addf(b, "%llu", (unsigned long long)*(uint64_t *)o->var);
+		break;
+	case OPT_NUM:
+	case OPT_DURATION:
+		json_add_num(b, *(double *)o->var);
+		break;
+	case OPT_CHOICE:
+		json_add_cstr(b, opt_choice(o));
+		break;
+	case OPT_HEADING:
+		break;
+	}
+}
+
+void opt_record(const struct opt *opts, struct buf *b)
+{
+	const struct opt **list = NULL;
+	size_t n = 0, cap = 0;
+	for (const struct opt *o = opts; o->name; o++) {
+		if (!(o->flags & OPT_BYTES))
+			continue;
+		GROW(list, cap, n + 1);
+		list[n++] = o;
+	}
+	if (n)
+		qsort(list, n, sizeof *list, by_opt_name);
+	buf_addc(b, '{');
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			buf_addc(b, ',');
+		json_add_cstr(b, list[i]->name);
+		buf_addc(b, ':');
+		record_value(list[i], b);
+	}
+	buf_addc(b, '}');
+	free(list);
+}

@@ -1,0 +1,116 @@
+/*
+ * model: one decoder, its weights, and the one forward pass that training, scoring, prefill and decoding share.
+ *
+ * Weights stay in the layout and under the names of the checkpoint (GPT-2's Conv1D too: products take strides). The
+ * parameter table, made from the config by the architecture's row, drives init, load, save, optimiser and convert.
+ *
+ * A session is one timeline of computation: scratch, activations kept for backward, packed panels. The log-probability
+ * of a token is the same bits in every session of the same weights, whatever stands beside it.
+ *
+ * Shapes: T tokens of all sequences of a call, one behind another; h hidden; V vocabulary. Parallel inside; a session
+ * belongs to one thread.
+ */
+#ifndef QUERN_MODEL_H
+#define QUERN_MODEL_H
+
+#include "base/err.h"
+#include "model/config.h"
+#include "tensor/dtype.h"
+
+/* --- parameters ----------------------------------------------------------------------------------------------- */
+
+enum param_group { PARAM_MATRIX, PARAM_EMBED, PARAM_HEAD, PARAM_VECTOR };
+enum param_init { INIT_NORMAL, INIT_ZERO, INIT_ONE };
+
+struct param {
+	char *name; /* as in the checkpoint */
+	int ndim;
+	size_t shape[2], count;
+	enum param_group group;
+	enum param_init init;
+	double std;	 /* of INIT_NORMAL */
+	float *w;	 /* master weights, f32 */
+	float *g;	 /* gradient, NULL until model_want_grads */
+	size_t offset;	 /* of w[0] in the model's one array of weights (and of g) */
+};
+
+struct model {
+	struct config config;
+	struct param *params;
+	size_t nparams;	       /* tensors */
+	size_t count;	       /* values in all */
+	float *weights, *grads; /* [count] */
+	uint64_t version;      /* whoever changes weights adds one: sessions then repack */
+	struct tokenizer *tokenizer; /* NULL when the checkpoint has none; owned */
+	char *generation_config;     /* JSON text or NULL; owned */
+	char *chat_template;	     /* NULL or text; owned; carried along */
+};
+
+/* Zeroed weights for a config. */
+struct model *model_new(const struct config *c);
+/* Normal with the table's std, from a stream of its own for every tensor: order and threads do not matter. */
+void model_init(struct model *m, uint64_t seed);
+void model_want_grads(struct model *m); /* allocates and zeroes */
+void model_free(struct model *m);
+struct param *model_param(const struct model *m, const char *name); /* NULL when absent */
+
+/* MODEL as CLI.md defines it: Hugging Face directory (also sharded), run directory, .safetensors with config in its
+ * metadata, llama2.c .bin, "-". Missing, superfluous and misshapen tensors are errors that name them. */
+struct model *model_load(const char *path, struct err *e);
+/* A Hugging Face directory that AutoModelForCausalLM loads: config.json, model.safetensors, tokenizer.json (when there
+ * is one), generation_config.json. Written into `dir`, which exists; each file by rename, synced if `sync`. */
+int model_save_dir(const struct model *m, const char *dir, enum dtype t, int sync, struct err *e);
+/* One safetensors file with config and tokenizer in its metadata. */
+int model_save_file(const struct model *m, const char *path, enum dtype t, struct err *e);
+
+/* --- computing ------------------------------------------------------------------------------------------------ */
+
+/* Keys and values of a sequence's past. */
+struct cache;
+struct cache *cache_new(const struct model *m, size_t capacity); /* positions */
+size_t cache_len(const struct cache *c);
+void cache_truncate(struct cache *c, size_t len);
+void cache_copy(struct cache *dst, const struct cache *src); /* same model; capacity of dst suffices */
+void cache_free(struct cache *c);
+
+struct seq {
+	const uint32_t *ids; /* n ids, each < vocab (checked by the caller) */
+	size_t n;
+	struct cache *cache; /* NULL: starts at position 0 and leaves nothing behind; else appended to */
+};
+
+struct session;
+enum { SESSION_TRAIN = 1 /* keeps activations, for model_backward */ };
+/* compute: DTYPE_F32 or DTYPE_BF16. max_tokens: most tokens of one forward call. */
+struct session *session_new(struct model *m, enum dtype compute, size_t max_tokens, int flags);
+void session_free(struct session *s);
+
+/* Runs the decoder; the final normed hidden states [T, h] stay in the session (model_hidden). */
+void model_forward(struct session *s, const struct seq *seqs, size_t nseqs);
+const float *model_hidden(const struct session *s);
+/* Logits of n rows (NULL: all T, in order) into out [n, V]. */
+void model_logits(struct session *s, const size_t *rows, size_t n, float *out);
+
+/* The head over targets, in chunks over the vocabulary's product (no [T, V] tensor): for each of the T rows with
+ * targets[t] != NO_TARGET, logp[t] = log softmax(logits * inv_temp)[targets[t]], lse[t] (NULL: not wanted) its
+ * log-sum-exp, top[t] (NULL: not wanted) 1 when the target is the argmax (lowest id wins ties).
+ *
+ * With dlogp (SESSION_TRAIN): dlogp[t] = dLoss/dlogp[t], dlse[t] (may be NULL) = dLoss/dlse[t]; the head's gradients are
+ * accumulated and the gradient of the hidden states is left for model_backward. */
+#define NO_TARGET UINT32_MAX
+struct head_args {
+	const uint32_t *targets; /* [T] */
+	float inv_temp;		 /* 1 for training */
+	float *logp, *lse;	 /* [T] */
+	unsigned char *top;	 /* [T] */
+	const float *dlogp, *dlse; /* [T] */
+	float zloss;		 /* coefficient c of c * lse^2 a target row, weighted by -dlogp[t]; its value is not in logp */
+};
+void model_head(struct session *s, const struct head_args *a);
+/* From the head's gradient down to the embeddings; accumulates into the parameters' gradients. */
+void model_backward(struct session *s);
+
+/* Bytes that a session of these sizes takes (train --dry-run). */
+size_t session_bytes(const struct config *c, enum dtype compute, size_t max_tokens, int flags);
+
+#endif
