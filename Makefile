@@ -63,14 +63,80 @@ $(BIN)/%: $B/cmd/%.o $B/libquern.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $B/libquern.a $(LIBS_ALL)
 
-$B/tests/%: $B/tests/%.o $B/libquern.a
+$B/tests/unit/%: $B/tests/unit/%.o $B/libquern.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $B/libquern.a $(LIBS_ALL)
+
+$B/tests/bench/%: $B/tests/bench/%.o $B/libquern.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $B/libquern.a $(LIBS_ALL)
 
 -include $(LIB_OBJ:.o=.d) $(CMD_SRC:%.c=$B/%.d) $(UNIT_SRC:%.c=$B/%.d) $(FUZZ_SRC:%.c=$B/%.d) $(BENCH_SRC:%.c=$B/%.d)
 .SECONDARY:
 
+# --- tests ----------------------------------------------------------------------------------------------------------
+
+FUZZ_RUNS    = 3000
+FUZZ_SECONDS = 60
+CLI_TESTS    = $(sort $(wildcard tests/cli/*.t))
+
+$B/tests/fuzz/%: $B/tests/fuzz/%.o $B/tests/fuzz_driver.o $B/libquern.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $B/tests/fuzz_driver.o $B/libquern.a $(LIBS_ALL)
+
+# Every fuzz target becomes a test that replays its corpus and damaged copies of it.
+$B/tests/fuzz/%.t: $B/tests/fuzz/%
+	@printf '#!/bin/sh\nexec %s -r $(FUZZ_RUNS) -t 10s $(CURDIR)/tests/fuzz/corpus/%s\n' \
+		'$(abspath $<)' '$(*:fuzz_%=%)' >$@; chmod +x $@
+
 units: $(UNITS)
+
+check: all $(UNITS) $(FUZZERS:%=%.t)
+	@$(TEST_ENV) scripts/check $(UNITS) $(FUZZERS:%=%.t) $(CLI_TESTS)
+
+# The same tests under AddressSanitizer and UndefinedBehaviorSanitizer, in a build folder of its own. OpenMP's own
+# threads confuse leak detection at exit, so leaks are looked for by the unit tests alone.
+asan:
+	@$(MAKE) B=build/asan BIN=build/asan/bin SAN="-fsanitize=address,undefined -fno-sanitize-recover=all" \
+		CFLAGS="-O1 -g" check
+
+# Longer campaigns: libFuzzer where clang has it, else the driver for FUZZ_SECONDS a target.
+fuzz:
+	@CC=$(CC) scripts/fuzz $(FUZZ_SECONDS) $(FUZZ_SRC)
+
+bench: all $(BENCHES)
+	@$(TEST_ENV) scripts/bench
+
+# --- the rest -------------------------------------------------------------------------------------------------------
+
+demo: deps
+	@$(MAKE) all
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/demo $(CORPUS)
+
+deps:
+	@scripts/deps
+
+COMMANDS = $(CMD_SRC:cmd/%.c=%)
+MAN      = $(sort $(wildcard man/*.[1-9]))
+libexec  = $(DESTDIR)$(PREFIX)/libexec/quern
+bindir   = $(DESTDIR)$(PREFIX)/bin
+mandir   = $(DESTDIR)$(PREFIX)/share/man
+libdir   = $(DESTDIR)$(PREFIX)/lib
+
+# eval is a shell builtin and convert is ImageMagick's: bin/ gets quern-NAME, libexec/quern/ the plain names.
+install: all
+	install -d $(libexec) $(bindir) $(libdir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man7 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -m 755 $(PROGS) $(libexec)
+	for c in $(COMMANDS); do ln -sf ../libexec/quern/$$c $(bindir)/quern-$$c; done
+	install -m 644 $B/libquern.a $(libdir)
+	for m in $(MAN); do \
+		s=$${m##*.}; n=$$(basename $$m); \
+		case $$s:$$n in 1:*) n=quern-$$n;; 5:quern-*|7:quern*) ;; 5:*) n=quern-$$n;; esac; \
+		install -m 644 $$m $(mandir)/man$$s/$$n; done
+	scripts/completions bash $(PROGS) >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/quern
+	for c in $(COMMANDS); do ln -sf quern $(DESTDIR)$(PREFIX)/share/bash-completion/completions/quern-$$c; done
+	scripts/completions zsh $(PROGS) >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_quern
 
 clean:
 	rm -rf build bin demo
@@ -78,4 +144,4 @@ clean:
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
-.PHONY: all units clean format
+.PHONY: all units check asan fuzz bench demo deps install clean format

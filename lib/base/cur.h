@@ -1,8 +1,8 @@
 /*
  * cur: a bounds-checked cursor over bytes with a sticky first error.
  *
- * Reads past the end return 0 and mark the cursor failed at that offset; a parser reads on and checks `failed` once
- * a structure. Little-endian. Never reads outside [p, p + n).
+ * Reads past the end return 0 and mark the cursor failed at that offset; a parser reads on and checks
+ * `failed` once a structure. Little-endian. Never reads outside [p, p + n).
  */
 #ifndef QUERN_CUR_H
 #define QUERN_CUR_H
@@ -13,7 +13,7 @@
 struct cur {
 	const uint8_t *p;
 	size_t n, at;
-	int failed;	  /* set by the first read that did not fit */
+	int failed;       /* set by the first read that did not fit */
 	size_t failed_at; /* its offset */
 };
 

@@ -30,12 +30,12 @@ static void say(const char *fmt, va_list ap)
 	fwrite(line, 1, n, stderr);
 }
 
-#define SAY(fmt)                                                                                                       \
-	do {                                                                                                           \
-		va_list ap;                                                                                            \
-		va_start(ap, fmt);                                                                                     \
-		say(fmt, ap);                                                                                          \
-		va_end(ap);                                                                                            \
+#define SAY(fmt)                   \
+	do {                       \
+		va_list ap;        \
+		va_start(ap, fmt); \
+		say(fmt, ap);      \
+		va_end(ap);        \
 	} while (0)
 
 void die(const char *fmt, ...)

@@ -15,7 +15,7 @@
 #endif
 
 extern const char *prog_name; /* set once by cmd_init(); used in front of every message */
-extern int verbosity;	      /* -1 quiet (-q), 0 normal, 1 and up more (-v) */
+extern int verbosity;         /* -1 quiet (-q), 0 normal, 1 and up more (-v) */
 
 /* Exit 1: bad input, I/O error. Temporary output files are removed on the way (see io.h). */
 NORETURN void die(const char *fmt, ...) PRINTF_LIKE(1, 2);

@@ -1,5 +1,5 @@
 #include "base/hash.h"
-#include "base/die.h"
+#include "base/mem.h"
 
 #include <stdio.h>
 #include <xxhash.h>
@@ -25,7 +25,7 @@ struct fingerprint *fingerprint_new(void)
 {
 	XXH3_state_t *s = XXH3_createState();
 	if (!s)
-		die("out of memory (hash state)");
+		mem_exhausted("hash state");
 	XXH3_128bits_reset(s);
 	return (struct fingerprint *)s;
 }

@@ -14,7 +14,8 @@
 
 #define CHUNK ((size_t)256 << 10)
 
-/* --- input ---------------------------------------------------------------------------------------------------- */
+/* --- input
+ * ---------------------------------------------------------------------------------------------------- */
 
 struct reader {
 	int fd, gz, eof; /* eof: of the decompressed stream */
@@ -74,7 +75,8 @@ static int fill_gz(struct reader *r, struct err *e)
 			r->in_member = 0;
 		else if (rc != Z_OK && rc != Z_BUF_ERROR)
 			return err_set(e, "%s: byte %llu: damaged gzip data (%s)", r->name,
-				(unsigned long long)(r->raw_taken - r->z.avail_in), r->z.msg ? r->z.msg : "zlib error");
+				(unsigned long long)(r->raw_taken - r->z.avail_in),
+				r->z.msg ? r->z.msg : "zlib error");
 	}
 	return 0;
 }
@@ -309,9 +311,11 @@ void map_close(struct map_file *m)
 	*m = (struct map_file){ 0 };
 }
 
-/* --- output --------------------------------------------------------------------------------------------------- */
+/* --- output
+ * --------------------------------------------------------------------------------------------------- */
 
-/* Temporary names that a signal handler may remove: plain arrays, a slot is live when its flag is set last. */
+/* Temporary names that a signal handler may remove: plain arrays, a slot is live when its flag is set last.
+ */
 #define MAX_TEMPS 16
 static char temp_names[MAX_TEMPS][PATH_MAX];
 static volatile sig_atomic_t temp_live[MAX_TEMPS];
@@ -442,7 +446,7 @@ struct writer *writer_open(const char *path, struct err *e)
 		w->zbuf = xmalloc(CHUNK);
 		/* No time stamp, no name: the same work gives the same bytes. */
 		if (deflateInit2(&w->z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-			die("out of memory (zlib)");
+			mem_exhausted("zlib");
 	}
 	return w;
 }

@@ -1,8 +1,8 @@
 /*
  * io: input that may be gzip or a pipe, output that appears complete or not at all, mapped files.
  *
- * Names: NULL or "-" is stdin or stdout. Errors come back as -1 with a message that names the file. One reader or
- * writer belongs to one thread at a time.
+ * Names: NULL or "-" is stdin or stdout. Errors come back as -1 with a message that names the file. One
+ * reader or writer belongs to one thread at a time.
  */
 #ifndef QUERN_IO_H
 #define QUERN_IO_H
@@ -14,7 +14,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* --- input ---------------------------------------------------------------------------------------------------- */
+/* --- input
+ * ---------------------------------------------------------------------------------------------------- */
 
 struct reader;
 
@@ -31,11 +32,13 @@ uint64_t reader_raw_size(const struct reader *r);
 ptrdiff_t reader_read(struct reader *r, void *p, size_t n, struct err *e);
 /* Looks at up to n bytes (n <= 64 Ki) without taking them; the count, -1 on an error. */
 ptrdiff_t reader_peek(struct reader *r, const char **p, size_t n, struct err *e);
-/* The next line without its '\n' (a '\r' stays). 1 a line, 0 the end, -1 an error. `*line` is valid until the next call. */
+/* The next line without its '\n' (a '\r' stays). 1 a line, 0 the end, -1 an error. `*line` is valid until the
+ * next call. */
 int reader_line(struct reader *r, struct str *line, struct err *e);
 void reader_close(struct reader *r); /* takes NULL */
 
-/* Reads everything that is left, into b (appended). A cap protects against endless input: more than max bytes fails. */
+/* Reads everything that is left, into b (appended). A cap protects against endless input: more than max bytes
+ * fails. */
 int reader_all(struct reader *r, struct buf *b, size_t max, struct err *e);
 /* A whole file (also gzip, also "-"). */
 int file_read(const char *path, struct buf *b, size_t max, struct err *e);
@@ -47,12 +50,14 @@ struct map_file {
 int map_open(struct map_file *m, const char *path, struct err *e); /* read-only mapping of a regular file */
 void map_close(struct map_file *m);
 
-/* --- output --------------------------------------------------------------------------------------------------- */
+/* --- output
+ * --------------------------------------------------------------------------------------------------- */
 
 struct writer;
 
-/* Opens for buffered writing. A file is written under a temporary name beside its place (".NAME.PID.tmp") and appears
- * by rename in writer_commit; a name that ends in ".gz" is compressed. /dev/... and pipes are written in place. */
+/* Opens for buffered writing. A file is written under a temporary name beside its place (".NAME.PID.tmp") and
+ * appears by rename in writer_commit; a name that ends in ".gz" is compressed. /dev/... and pipes are written
+ * in place. */
 struct writer *writer_open(const char *path, struct err *e);
 const char *writer_name(const struct writer *w);
 uint64_t writer_offset(const struct writer *w); /* bytes given so far */
@@ -65,9 +70,11 @@ int writer_commit(struct writer *w, int sync, struct err *e);
 /* Closes and removes the temporary file. Takes NULL. */
 void writer_abort(struct writer *w);
 
-/* Removes the temporary files of every writer still open; async-signal-safe. die() and signals end up here. */
+/* Removes the temporary files of every writer still open; async-signal-safe. die() and signals end up here.
+ */
 void io_remove_temps(void);
-/* Marks a path (file or directory prefix is NOT followed) for removal by io_remove_temps; `io_forget_temp` undoes it. */
+/* Marks a path (file or directory prefix is NOT followed) for removal by io_remove_temps; `io_forget_temp`
+ * undoes it. */
 int io_register_temp(const char *path);
 void io_forget_temp(int slot);
 

@@ -24,7 +24,8 @@ static int fail(struct parser *p, size_t at, const char *what)
 
 static void space(struct parser *p)
 {
-	while (p->at < p->n && (p->t[p->at] == ' ' || p->t[p->at] == '\n' || p->t[p->at] == '\r' || p->t[p->at] == '\t'))
+	while (p->at < p->n &&
+		(p->t[p->at] == ' ' || p->t[p->at] == '\n' || p->t[p->at] == '\r' || p->t[p->at] == '\t'))
 		p->at++;
 }
 

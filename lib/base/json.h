@@ -1,10 +1,10 @@
 /*
  * json: RFC 8259 values parsed into an arena, and text written back.
  *
- * The parser is strict (UTF-8 checked, no trailing commas, no comments, depth at most JSON_MAX_DEPTH) with two
- * extensions that Hugging Face files need and that `json_parse` accepts as numbers: NaN and [-]Infinity, only when
- * JSON_LAX is given. Nodes point into the arena; strings are unescaped, counted, and may hold NUL. A lone surrogate
- * escape becomes U+FFFD. Duplicate keys: the last one wins. Reading nodes is thread-safe.
+ * The parser is strict (UTF-8 checked, no trailing commas, no comments, depth at most JSON_MAX_DEPTH) with
+ * two extensions that Hugging Face files need and that `json_parse` accepts as numbers: NaN and [-]Infinity,
+ * only when JSON_LAX is given. Nodes point into the arena; strings are unescaped, counted, and may hold NUL.
+ * A lone surrogate escape becomes U+FFFD. Duplicate keys: the last one wins. Reading nodes is thread-safe.
  */
 #ifndef QUERN_JSON_H
 #define QUERN_JSON_H
@@ -19,14 +19,14 @@ enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSO
 
 struct json {
 	enum json_type type;
-	int is_int;	   /* number written without fraction or exponent that fits int64 */
-	int64_t i;	   /* then its value */
-	double d;	   /* number, also when is_int */
-	struct str s;	   /* string: unescaped bytes; number: its text */
-	size_t n;	   /* array or object: number of children */
+	int is_int;        /* number written without fraction or exponent that fits int64 */
+	int64_t i;         /* then its value */
+	double d;          /* number, also when is_int */
+	struct str s;      /* string: unescaped bytes; number: its text */
+	size_t n;          /* array or object: number of children */
 	struct json *kids; /* array or object: children in file order */
-	struct str key;	   /* child of an object: its key */
-	size_t at;	   /* byte offset in the text, for messages */
+	struct str key;    /* child of an object: its key */
+	size_t at;         /* byte offset in the text, for messages */
 };
 
 /* The one value in text[0..n), white space around it allowed. NULL: e says "byte N: what". */
@@ -36,8 +36,8 @@ struct json *json_load(struct arena *a, const char *path, size_t max, int flags,
 
 /* Child of an object by key; NULL when absent or when v is NULL or not an object. */
 struct json *json_get(const struct json *v, const char *key);
-/* Typed reads with a fallback when absent or null. A value of another type also gives the fallback: check with
- * json_want first where that is an error. */
+/* Typed reads with a fallback when absent or null. A value of another type also gives the fallback: check
+ * with json_want first where that is an error. */
 double json_num(const struct json *v, const char *key, double fallback);
 int64_t json_int(const struct json *v, const char *key, int64_t fallback);
 int json_bool(const struct json *v, const char *key, int fallback);
@@ -45,14 +45,14 @@ int json_bool(const struct json *v, const char *key, int fallback);
 const char *json_cstr(const struct json *v, const char *key, const char *fallback);
 int json_is(const struct json *v, enum json_type t); /* NULL is no type */
 
-/* Finds the end of the value that starts at text[at] without building it: the offset behind it, or 0 and a message.
- * Strict like json_parse. For scanners that keep the bytes of fields untouched. */
+/* Finds the end of the value that starts at text[at] without building it: the offset behind it, or 0 and a
+ * message. Strict like json_parse. For scanners that keep the bytes of fields untouched. */
 size_t json_skip(const char *text, size_t n, size_t at, struct err *e);
 /* Unescapes the string literal text[0..n), quotes included, into b. -1 when malformed. */
 int json_unescape(const char *text, size_t n, struct buf *b, struct err *e);
 
-/* Writers. Strings: bytes are expected to be UTF-8; a malformed byte is written as \ufffd. Numbers: shortest text that
- * reads back to the same double; NaN and infinities as null. */
+/* Writers. Strings: bytes are expected to be UTF-8; a malformed byte is written as \ufffd. Numbers: shortest
+ * text that reads back to the same double; NaN and infinities as null. */
 void json_add_str(struct buf *b, const char *s, size_t n); /* with quotes */
 void json_add_cstr(struct buf *b, const char *s);
 void json_add_num(struct buf *b, double d);

@@ -50,7 +50,12 @@ static char *scaled(double n, const char *const *unit, char *out)
 		n /= 1000;
 		i++;
 	}
-	snprintf(out, 32, i == 0 ? "%.0f%s" : n < 9.995 ? "%.2f%s" : n < 99.95 ? "%.1f%s" : "%.0f%s", n, unit[i]);
+	snprintf(out, 32,
+		i == 0      ? "%.0f%s"
+		: n < 9.995 ? "%.2f%s"
+		: n < 99.95 ? "%.1f%s"
+			    : "%.0f%s",
+		n, unit[i]);
 	return out;
 }
 

@@ -1,5 +1,6 @@
 /*
- * log: the progress line of long work on a terminal, metrics as JSON lines, and sizes and durations for people.
+ * log: the progress line of long work on a terminal, metrics as JSON lines, and sizes and durations for
+ * people.
  */
 #ifndef QUERN_LOG_H
 #define QUERN_LOG_H
@@ -22,12 +23,14 @@ void progress_start(struct progress *p, double total, const char *unit);
 void progress_tick(struct progress *p, double done, const char *note);
 void progress_end(struct progress *p); /* wipes the line */
 
-/* "1.2 GB", "340 kB"; "2h 05m", "3m 20s", "4.1 s"; "12.3M". Written into out (at least 32 bytes), which is returned. */
+/* "1.2 GB", "340 kB"; "2h 05m", "3m 20s", "4.1 s"; "12.3M". Written into out (at least 32 bytes), which is
+ * returned. */
 char *human_bytes(double n, char *out);
 char *human_seconds(double s, char *out);
 char *human_count(double n, char *out);
 
-/* Appends one line (a JSON object, newline added) to the file with a single write; creates it. -1 on failure. */
+/* Appends one line (a JSON object, newline added) to the file with a single write; creates it. -1 on failure.
+ */
 int log_append(const char *path, const struct buf *line, struct err *e);
 
 #endif

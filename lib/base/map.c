@@ -108,7 +108,8 @@ uint64_t *smap_put(struct smap *m, const char *key, size_t n, uint64_t value, in
 		*fresh = !*slot;
 	if (!*slot) {
 		GROW(m->entries, m->cap, m->n + 1);
-		m->entries[m->n] = (struct smap_entry){ { arena_strndup(&m->arena, key, n), n }, hash, value };
+		m->entries[m->n] =
+			(struct smap_entry){ { arena_strndup(&m->arena, key, n), n }, hash, value };
 		*slot = (uint32_t)++m->n;
 	}
 	return &m->entries[*slot - 1].value;

@@ -1,6 +1,7 @@
 /*
- * map: open-addressing hash maps that grow: 64-bit keys, and byte-string keys (copied). Iteration is by insertion
- * order, so that results never hang on the hash. A zeroed struct is an empty map. One writer or many readers.
+ * map: open-addressing hash maps that grow: 64-bit keys, and byte-string keys (copied). Iteration is by
+ * insertion order, so that results never hang on the hash. A zeroed struct is an empty map. One writer or
+ * many readers.
  */
 #ifndef QUERN_MAP_H
 #define QUERN_MAP_H
@@ -19,7 +20,8 @@ struct map {
 };
 /* Pointer to the value, NULL when absent; valid until the next insertion. */
 uint64_t *map_get(const struct map *m, uint64_t key);
-/* The value of key, inserted as `value` when absent; *fresh (may be NULL) says which. At most 2^32-2 entries. */
+/* The value of key, inserted as `value` when absent; *fresh (may be NULL) says which. At most 2^32-2 entries.
+ */
 uint64_t *map_put(struct map *m, uint64_t key, uint64_t value, int *fresh);
 void map_reserve(struct map *m, size_t n);
 void map_release(struct map *m);

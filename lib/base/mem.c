@@ -7,6 +7,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
+void mem_exhausted(const char *what)
+{
+	die("out of memory (%s)", what);
+}
+
 void *xmalloc(size_t n)
 {
 	void *p = malloc(n ? n : 1);
@@ -96,7 +101,8 @@ void *mem_alloc(size_t n)
 	}
 	/* Map one page more than asked for, so that the start can be put on a huge-page boundary. */
 	size_t r = round_up(n, HUGE_PAGE);
-	char *p = mmap(NULL, add_size(r, HUGE_PAGE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(
+		NULL, add_size(r, HUGE_PAGE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		die("out of memory (%zu bytes asked for)", n);
 	size_t head = (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE;

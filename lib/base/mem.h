@@ -1,8 +1,8 @@
 /*
  * mem: memory that is there or ends the program, with checked sizes.
  *
- * Running out of memory is the one failure that the library does not report: it prints "out of memory" and exits 1.
- * All functions are thread-safe except those on one arena.
+ * Running out of memory is the one failure that the library does not report: it prints "out of memory" and
+ * exits 1. All functions are thread-safe except those on one arena.
  */
 #ifndef QUERN_MEM_H
 #define QUERN_MEM_H
@@ -22,11 +22,20 @@ char *xasprintf(const char *fmt, ...)
 #endif
 	;
 
-/* a * b and a + b; end the program on overflow (a size computed from input is checked against the input first). */
+/* What the functions here call; for libraries that report the same in their own way. */
+void mem_exhausted(const char *what)
+#if defined(__GNUC__)
+	__attribute__((noreturn))
+#endif
+	;
+
+/* a * b and a + b; end the program on overflow (a size computed from input is checked against the input
+ * first). */
 size_t mul_size(size_t a, size_t b);
 size_t add_size(size_t a, size_t b);
 
-/* Zeroed memory for tensors, aligned to 64 bytes, on huge pages where the system has them. Free with mem_free(p, n). */
+/* Zeroed memory for tensors, aligned to 64 bytes, on huge pages where the system has them. Free with
+ * mem_free(p, n). */
 void *mem_alloc(size_t n);
 void mem_free(void *p, size_t n);
 
@@ -41,7 +50,7 @@ struct arena {
 };
 void *arena_alloc(struct arena *a, size_t n);
 char *arena_strndup(struct arena *a, const char *s, size_t n); /* NUL-terminated copy */
-void arena_reset(struct arena *a);			       /* forgets the pieces, keeps one block */
+void arena_reset(struct arena *a);                             /* forgets the pieces, keeps one block */
 void arena_release(struct arena *a);
 
 #endif

@@ -153,7 +153,7 @@ static void set(struct opt *o, const char *s)
 	if (bad)
 		die_usage("--%s wants %s, not '%s'", o->name,
 			o->type == OPT_DURATION ? "a duration such as 90s, 15m or 2h"
-			: o->type == OPT_COUNT	? "a count such as 500, 32k or 2Gi"
+			: o->type == OPT_COUNT  ? "a count such as 500, 32k or 2Gi"
 						: "a number",
 			s);
 }
@@ -295,7 +295,8 @@ static void print_help(const struct command *c)
 				  : snprintf(left, sizeof left, "    --%s", o->name);
 		if (o->arg && takes_value(o))
 			snprintf(left + n, sizeof left - (size_t)n, " %s", o->arg);
-		printf(strlen(left) > 26 ? "  %s\n%30s%s" : "  %-26s%s%s", left, strlen(left) > 26 ? "" : "  ", o->help);
+		printf(strlen(left) > 26 ? "  %s\n%30s%s" : "  %-26s%s%s", left,
+			strlen(left) > 26 ? "" : "  ", o->help);
 		print_default(o);
 		putchar('\n');
 	}

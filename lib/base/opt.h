@@ -1,14 +1,14 @@
 /*
- * opt: a command's options live in one table. It parses, checks, prints -h with live defaults, and writes the options
- * that change bytes into what records a run (provenance, checkpoints).
+ * opt: a command's options live in one table. It parses, checks, prints -h with live defaults, and writes the
+ *options that change bytes into what records a run (provenance, checkpoints).
  *
  *	static struct opt opts[] = {
  *		{ "vocab", 0, OPT_COUNT, &vocab, "N", "size of the vocabulary", OPT_BYTES },
  *		OPT_COMMON,
  *		{ 0 } };
  *
- * Accepted: --name value, --name=value, -x value, -xvalue, flags bundled (-qv), "--" ends options, options and
- * operands in any order. Unambiguous prefixes are NOT accepted: scripts break when options are added.
+ * Accepted: --name value, --name=value, -x value, -xvalue, flags bundled (-qv), "--" ends options, options
+ *and operands in any order. Unambiguous prefixes are NOT accepted: scripts break when options are added.
  */
 #ifndef QUERN_OPT_H
 #define QUERN_OPT_H
@@ -30,8 +30,8 @@ enum opt_type {
 	OPT_HEADING   /* no option: a line in -h that names the group below */
 };
 enum opt_flags {
-	OPT_BYTES = 1,	/* changes output bytes: recorded by opt_record */
-	OPT_HIDDEN = 2	/* not in -h (aliases) */
+	OPT_BYTES = 1, /* changes output bytes: recorded by opt_record */
+	OPT_HIDDEN = 2 /* not in -h (aliases) */
 };
 
 struct opt_list {
@@ -41,14 +41,14 @@ struct opt_list {
 
 struct opt {
 	const char *name; /* long name without dashes; NULL ends the table */
-	char letter;	  /* short name or 0 */
+	char letter;      /* short name or 0 */
 	enum opt_type type;
-	void *var;	  /* holds the default before parsing; OPT_COUNT of UINT64_MAX, OPT_NUM of NAN, negative
-			     OPT_CHOICE and NULL strings mean "not set" and print no default */
+	void *var; /* holds the default before parsing; OPT_COUNT of UINT64_MAX, OPT_NUM of NAN, negative
+		      OPT_CHOICE and NULL strings mean "not set" and print no default */
 	const char *arg;  /* name of the value in -h; OPT_CHOICE: the words */
 	const char *help; /* one line; a default is appended */
 	unsigned flags;
-	int given;	  /* set by opt_parse: how often the option was on the command line */
+	int given; /* set by opt_parse: how often the option was on the command line */
 };
 
 struct opt_common {
@@ -61,16 +61,20 @@ struct opt_common {
 extern struct opt_common common;
 
 /* The options that every command has. Put them at the end of the table, before { 0 }. */
-#define OPT_COMMON                                                                                                     \
-	{ "output", 'o', OPT_STR, &common.output, "FILE", "write here, complete or not at all (- is stdout)" },       \
-		{ "threads", 'j', OPT_COUNT, &common.threads, "N", "threads (0: all this process may use)" },          \
-		{ "seed", 0, OPT_COUNT, &common.seed, "N", "seed of every random choice", OPT_BYTES },                 \
-		{ "skip-bad", 0, OPT_FLAG, &common.skip_bad, NULL, "skip and count unreadable records" },              \
-		{ "log", 0, OPT_STR, &common.log, "FILE", "append metrics as JSON lines" },                            \
-		{ "quiet", 'q', OPT_FLAG, &common.quiet, NULL, "no messages but errors and warnings" },                \
-		{ "verbose", 'v', OPT_COUNTER, &common.verbose, NULL, "say more" },                                    \
-		{ "help", 'h', OPT_FLAG, &common.help, NULL, "print this" },                                           \
-		{ "version", 'V', OPT_FLAG, &common.version, NULL, "print the version" }
+#define OPT_COMMON                                                                                        \
+	{ "output", 'o', OPT_STR, &common.output, "FILE",                                                 \
+		"write here, complete or not at all (- is stdout)" },                                     \
+		{ "threads", 'j', OPT_COUNT, &common.threads, "N",                                        \
+			"threads (0: all this process may use)" },                                        \
+		{ "seed", 0, OPT_COUNT, &common.seed, "N", "seed of every random choice", OPT_BYTES },    \
+		{ "skip-bad", 0, OPT_FLAG, &common.skip_bad, NULL, "skip and count unreadable records" }, \
+		{ "log", 0, OPT_STR, &common.log, "FILE", "append metrics as JSON lines" },               \
+		{ "quiet", 'q', OPT_FLAG, &common.quiet, NULL, "no messages but errors and warnings" },   \
+		{ "verbose", 'v', OPT_COUNTER, &common.verbose, NULL, "say more" },                       \
+		{ "help", 'h', OPT_FLAG, &common.help, NULL, "print this" },                              \
+	{                                                                                                 \
+		"version", 'V', OPT_FLAG, &common.version, NULL, "print the version"                      \
+	}
 
 struct command {
 	const char *name;  /* "tokenize" */
@@ -79,9 +83,9 @@ struct command {
 	struct opt *opts;
 };
 
-/* First call of every main: names the program, installs the handlers that remove temporary files (signals, exit),
- * parses. Prints and exits for -h and -V (0) and for wrong usage (2). Returns the operands, in order, with their
- * count in *n; they point into argv (whose order changes). Applies -j, -q and -v. */
+/* First call of every main: names the program, installs the handlers that remove temporary files (signals,
+ * exit), parses. Prints and exits for -h and -V (0) and for wrong usage (2). Returns the operands, in order,
+ * with their count in *n; they point into argv (whose order changes). Applies -j, -q and -v. */
 char **cmd_init(const struct command *c, int argc, char **argv, int *n);
 
 /* Last call of every main: flushes stdout and checks it; returns the exit status. */

@@ -16,7 +16,8 @@ uint64_t rng_at(uint64_t seed, uint64_t stream, uint64_t counter)
 {
 	/* A block of Philox gives two outputs; the block number and the stream are its 128-bit counter. */
 	uint64_t block = counter >> 1;
-	uint32_t c[4] = { (uint32_t)block, (uint32_t)(block >> 32), (uint32_t)stream, (uint32_t)(stream >> 32) };
+	uint32_t c[4] = { (uint32_t)block, (uint32_t)(block >> 32), (uint32_t)stream,
+		(uint32_t)(stream >> 32) };
 	uint32_t k[2] = { (uint32_t)seed, (uint32_t)(seed >> 32) };
 	for (int i = 0; i < 10; i++) {
 		philox_round(c, k);
