@@ -213,30 +213,32 @@ ptrdiff_t reader_peek(struct reader *r, const char **p, size_t n, struct err *e)
 	return (ptrdiff_t)(have < n ? have : n);
 }
 
-int reader_line(struct reader *r, struct str *line, struct err *e)
+int reader_line_max(struct reader *r, struct str *line, size_t max, struct err *e)
 {
 	size_t seen = 0; /* bytes already searched for the newline */
 	for (;;) {
 		char *nl = memchr(r->buf + r->at + seen, '\n', r->end - r->at - seen);
-		if (nl) {
-			line->p = r->buf + r->at;
-			line->n = (size_t)(nl - line->p);
-			r->at += line->n + 1;
-			r->taken += line->n + 1;
+		size_t n = nl ? (size_t)(nl - (r->buf + r->at)) : r->end - r->at;
+		if (n > max)
+			return err_set(e, "longer than the %zu bytes allowed for a line", max);
+		if (nl || (r->eof && n)) {
+			*line = (struct str){ r->buf + r->at, n };
+			n += nl != NULL;
+			r->at += n;
+			r->taken += n;
 			return 1;
 		}
-		seen = r->end - r->at;
 		if (r->eof)
-			break;
+			return 0;
+		seen = n;
 		if (fill(r, e) < 0)
 			return -1;
 	}
-	if (seen == 0)
-		return 0;
-	*line = (struct str){ r->buf + r->at, seen };
-	r->at = r->end;
-	r->taken += seen;
-	return 1;
+}
+
+int reader_line(struct reader *r, struct str *line, struct err *e)
+{
+	return reader_line_max(r, line, SIZE_MAX, e);
 }
 
 void reader_close(struct reader *r)

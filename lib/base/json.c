@@ -14,7 +14,6 @@ struct parser {
 	size_t n, at;
 	int depth, lax;
 	struct err *e;
-	struct buf tmp;
 };
 
 static int fail(struct parser *p, size_t at, const char *what)
@@ -72,83 +71,129 @@ static int hex4(const char *s, unsigned *v)
 	return 0;
 }
 
-static void add_utf8(struct buf *b, unsigned c)
+static char *put_utf8(char *o, unsigned c)
 {
 	if (c < 0x80) {
-		buf_addc(b, (int)c);
+		*o++ = (char)c;
 	} else if (c < 0x800) {
-		buf_addc(b, (int)(0xc0 | c >> 6));
-		buf_addc(b, (int)(0x80 | (c & 0x3f)));
+		*o++ = (char)(0xc0 | c >> 6);
+		*o++ = (char)(0x80 | (c & 0x3f));
 	} else if (c < 0x10000) {
-		buf_addc(b, (int)(0xe0 | c >> 12));
-		buf_addc(b, (int)(0x80 | (c >> 6 & 0x3f)));
-		buf_addc(b, (int)(0x80 | (c & 0x3f)));
+		*o++ = (char)(0xe0 | c >> 12);
+		*o++ = (char)(0x80 | (c >> 6 & 0x3f));
+		*o++ = (char)(0x80 | (c & 0x3f));
 	} else {
-		buf_addc(b, (int)(0xf0 | c >> 18));
-		buf_addc(b, (int)(0x80 | (c >> 12 & 0x3f)));
-		buf_addc(b, (int)(0x80 | (c >> 6 & 0x3f)));
-		buf_addc(b, (int)(0x80 | (c & 0x3f)));
+		*o++ = (char)(0xf0 | c >> 18);
+		*o++ = (char)(0x80 | (c >> 12 & 0x3f));
+		*o++ = (char)(0x80 | (c >> 6 & 0x3f));
+		*o++ = (char)(0x80 | (c & 0x3f));
 	}
+	return o;
 }
 
-/* The \uXXXX at p->at (behind the u); surrogate pairs join, a lone one becomes U+FFFD. */
-static int unicode_escape(struct parser *p, struct buf *out)
+/* The first offset from `at` on that holds a quote, a backslash, a control character or a byte of a longer
+ * UTF-8 sequence; n when there is none. Eight bytes at a time: with the high bit clear, x - k sets it exactly
+ * for x < k (a borrow comes only from a byte that is a hit itself). */
+static size_t plain_end(const char *t, size_t at, size_t n)
 {
-	unsigned c, lo;
-	if (p->n - p->at < 4 || hex4(p->t + p->at, &c) < 0)
-		return fail(p, p->at, "\\u wants four hexadecimal digits");
-	p->at += 4;
-	if (c >= 0xd800 && c < 0xdc00 && p->n - p->at >= 6 && p->t[p->at] == '\\' && p->t[p->at + 1] == 'u' &&
-		hex4(p->t + p->at + 2, &lo) == 0 && lo >= 0xdc00 && lo < 0xe000) {
-		c = 0x10000 + ((c - 0xd800) << 10) + (lo - 0xdc00);
-		p->at += 6;
-	} else if (c >= 0xd800 && c < 0xe000) {
-		c = 0xfffd;
+	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+	uint64_t x;
+	for (; n - at >= sizeof x; at += sizeof x) {
+		memcpy(&x, t + at, sizeof x);
+		if ((x | (x - ones * 0x20) | ((x ^ ones * '"') - ones) | ((x ^ ones * '\\') - ones)) & high)
+			break;
 	}
-	if (out)
-		add_utf8(out, c);
-	return 0;
+	for (; at < n; at++) {
+		unsigned char c = (unsigned char)t[at];
+		if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+			break;
+	}
+	return at;
 }
 
-/* String literal at p->at (on the quote). With out NULL it is only checked and passed over. */
-static int string(struct parser *p, struct buf *out)
+/* Passes over the string literal at p->at (on its quote) and checks it; *escaped says whether it holds an
+ * escape. */
+static int string(struct parser *p, int *escaped)
 {
-	static const char plain[] = "\"\\/bfnrt", value[] = "\"\\/\b\f\n\r\t";
-	p->at++;
+	const char *t = p->t;
+	size_t at = p->at + 1, n = p->n;
+	*escaped = 0;
 	for (;;) {
-		size_t start = p->at;
-		while (p->at < p->n) {
-			unsigned char c = (unsigned char)p->t[p->at];
-			if (c == '"' || c == '\\' || c < 0x20)
-				break;
-			size_t k = utf8_len((const unsigned char *)p->t + p->at, p->n - p->at);
+		at = plain_end(t, at, n);
+		while (at < n && (unsigned char)t[at] >= 0x80) {
+			size_t k = utf8_len((const unsigned char *)t + at, n - at);
 			if (!k)
-				return fail(p, p->at, "string is not valid UTF-8");
-			p->at += k;
+				return fail(p, at, "string is not valid UTF-8");
+			at += k;
 		}
-		if (out)
-			buf_add(out, p->t + start, p->at - start);
-		if (p->at >= p->n)
-			return fail(p, p->at, "string ends early");
-		unsigned char c = (unsigned char)p->t[p->at];
-		if (c < 0x20)
-			return fail(p, p->at, "control character in a string");
-		p->at++;
-		if (c == '"')
+		if (at >= n)
+			return fail(p, at, "string ends early");
+		if (t[at] == '"') {
+			p->at = at + 1;
 			return 0;
-		if (p->at >= p->n)
-			return fail(p, p->at, "string ends early");
-		char esc = p->t[p->at++];
-		const char *k = esc ? strchr(plain, esc) : NULL;
-		if (esc == 'u') {
-			if (unicode_escape(p, out) < 0)
-				return -1;
-		} else if (!k) {
-			return fail(p, p->at - 1, "unknown escape in a string");
-		} else if (out) {
-			buf_addc(out, value[k - plain]);
+		}
+		if ((unsigned char)t[at] < 0x20)
+			return fail(p, at, "control character in a string");
+		if (t[at] != '\\')
+			continue;
+		unsigned unused;
+		*escaped = 1;
+		if (++at >= n)
+			return fail(p, at, "string ends early");
+		if (t[at] == 'u') {
+			if (n - at < 5 || hex4(t + at + 1, &unused) < 0)
+				return fail(p, at + 1, "\\u wants four hexadecimal digits");
+			at += 5;
+		} else if (t[at] && strchr("\"\\/bfnrt", t[at])) {
+			at++;
+		} else {
+			return fail(p, at, "unknown escape in a string");
 		}
 	}
+}
+
+/* The \uXXXX at s (behind the u) of a checked literal; surrogate pairs join, a lone one becomes U+FFFD. */
+static const char *unicode_escape(const char *s, const char *end, unsigned *c)
+{
+	unsigned lo;
+	hex4(s, c);
+	s += 4;
+	if (*c >= 0xd800 && *c < 0xdc00 && end - s >= 6 && s[0] == '\\' && s[1] == 'u' &&
+		hex4(s + 2, &lo) == 0 && lo >= 0xdc00 && lo < 0xe000) {
+		*c = 0x10000 + ((*c - 0xd800) << 10) + (lo - 0xdc00);
+		return s + 6;
+	}
+	if (*c >= 0xd800 && *c < 0xe000)
+		*c = 0xfffd;
+	return s;
+}
+
+size_t json_unescape_to(char *out, const char *text, size_t n)
+{
+	static const char plain[] = "bfnrt", value[] = "\b\f\n\r\t";
+	const char *s = text + 1, *end = text + n - 1;
+	char *o = out;
+	while (s < end) {
+		if (*s != '\\') {
+			const char *b = memchr(s, '\\', (size_t)(end - s));
+			size_t run = (size_t)((b ? b : end) - s);
+			memcpy(o, s, run);
+			o += run;
+			s += run;
+			continue;
+		}
+		char esc = s[1];
+		s += 2;
+		if (esc == 'u') {
+			unsigned c;
+			s = unicode_escape(s, end, &c);
+			o = put_utf8(o, c);
+		} else {
+			const char *k = strchr(plain, esc);
+			*o++ = k ? value[k - plain] : esc;
+		}
+	}
+	return (size_t)(o - out);
 }
 
 static int digits(struct parser *p)
@@ -210,13 +255,37 @@ static int value(struct parser *p, struct json *v);
 
 static int keep_string(struct parser *p, struct str *out)
 {
-	struct buf *tmp = p->a ? &p->tmp : NULL;
-	if (tmp)
-		buf_reset(tmp);
-	if (string(p, tmp) < 0)
+	size_t start = p->at;
+	int escaped;
+	if (string(p, &escaped) < 0)
 		return -1;
-	if (tmp)
-		*out = (struct str){ arena_strndup(p->a, tmp->n ? tmp->p : "", tmp->n), tmp->n };
+	if (!p->a)
+		return 0;
+	size_t n = p->at - start;
+	if (!escaped) {
+		*out = (struct str){ arena_strndup(p->a, p->t + start + 1, n - 2), n - 2 };
+		return 0;
+	}
+	char *o = arena_alloc(p->a, n);
+	out->p = o;
+	out->n = json_unescape_to(o, p->t + start, n);
+	o[out->n] = 0;
+	return 0;
+}
+
+/* The key of an object's member and the colon behind it; *end is the offset behind its quote. */
+static int object_key(struct parser *p, struct str *key, size_t *end)
+{
+	if (p->at >= p->n || p->t[p->at] != '"')
+		return fail(p, p->at, p->at >= p->n ? "text ends early" : "object wants a key");
+	if (keep_string(p, key) < 0)
+		return -1;
+	if (end)
+		*end = p->at;
+	space(p);
+	if (p->at >= p->n || p->t[p->at] != ':')
+		return fail(p, p->at, p->at >= p->n ? "text ends early" : "object wants ':'");
+	p->at++;
 	return 0;
 }
 
@@ -237,20 +306,8 @@ static int container(struct parser *p, struct json *v, char close)
 	for (;;) {
 		struct json kid = { 0 };
 		space(p);
-		if (close == '}') {
-			if (p->at >= p->n || p->t[p->at] != '"') {
-				fail(p, p->at, p->at >= p->n ? "text ends early" : "object wants a key");
-				goto done;
-			}
-			if (keep_string(p, &kid.key) < 0)
-				goto done;
-			space(p);
-			if (p->at >= p->n || p->t[p->at] != ':') {
-				fail(p, p->at, p->at >= p->n ? "text ends early" : "object wants ':'");
-				goto done;
-			}
-			p->at++;
-		}
+		if (close == '}' && object_key(p, &kid.key, NULL) < 0)
+			goto done;
 		if (value(p, p->a ? &kid : NULL) < 0)
 			goto done;
 		if (p->a) {
@@ -338,7 +395,6 @@ struct json *json_parse(struct arena *a, const char *text, size_t n, int flags, 
 		if (p.at < n)
 			rc = fail(&p, p.at, "text goes on behind the value");
 	}
-	buf_release(&p.tmp);
 	return rc == 0 ? v : NULL;
 }
 
@@ -364,11 +420,56 @@ size_t json_skip(const char *text, size_t n, size_t at, struct err *e)
 int json_unescape(const char *text, size_t n, struct buf *b, struct err *e)
 {
 	struct parser p = { .t = text, .n = n, .e = e };
+	int escaped;
 	if (n < 2 || text[0] != '"')
 		return fail(&p, 0, "not a string");
-	if (string(&p, b) < 0)
+	if (string(&p, &escaped) < 0)
 		return -1;
-	return p.at == n ? 0 : fail(&p, p.at, "text goes on behind the string");
+	if (p.at != n)
+		return fail(&p, p.at, "text goes on behind the string");
+	buf_reserve(b, n);
+	b->n += json_unescape_to(b->p + b->n, text, n);
+	b->p[b->n] = 0;
+	return 0;
+}
+
+int json_members_start(struct json_members *m, const char *text, size_t n, struct err *e)
+{
+	struct parser p = { .t = text, .n = n, .e = e };
+	space(&p);
+	if (p.at >= n || text[p.at] != '{')
+		return fail(&p, p.at, p.at >= n ? "text ends early" : "not an object");
+	*m = (struct json_members){ .text = text, .n = n, .at = p.at + 1 };
+	return 0;
+}
+
+int json_members_next(struct json_members *m, struct str *key, struct str *v, struct err *e)
+{
+	struct parser p = { .t = m->text, .n = m->n, .at = m->at, .depth = 1, .e = e };
+	space(&p);
+	if (p.at < p.n && p.t[p.at] == '}') {
+		p.at++;
+		space(&p);
+		return p.at < p.n ? fail(&p, p.at, "text goes on behind the value") : 0;
+	}
+	if (m->count) {
+		if (p.at >= p.n || p.t[p.at] != ',')
+			return fail(&p, p.at, p.at >= p.n ? "text ends early" : "object wants ',' or '}'");
+		p.at++;
+		space(&p);
+	}
+	size_t start = p.at, end;
+	if (object_key(&p, NULL, &end) < 0)
+		return -1;
+	*key = (struct str){ p.t + start, end - start };
+	space(&p);
+	start = p.at;
+	if (value(&p, NULL) < 0)
+		return -1;
+	*v = (struct str){ p.t + start, p.at - start };
+	m->at = p.at;
+	m->count++;
+	return 1;
 }
 
 struct json *json_get(const struct json *v, const char *key)
@@ -422,7 +523,7 @@ void json_add_str(struct buf *b, const char *s, size_t n)
 	for (size_t i = 0; i < n;) {
 		size_t start = i;
 		unsigned char c;
-		while (i < n && (c = (unsigned char)s[i]) >= 0x20 && c != '"' && c != '\\') {
+		while ((i = plain_end(s, i, n)) < n && (unsigned char)s[i] >= 0x80) {
 			size_t k = utf8_len((const unsigned char *)s + i, n - i);
 			if (!k)
 				break;
