@@ -22,11 +22,12 @@ enum dtype {
 };
 
 size_t dtype_size(enum dtype t);
-const char *dtype_name(enum dtype t);	/* safetensors' spelling: "F32", "BF16", ... */
-int dtype_parse(const char *s, size_t n); /* the dtype, -1 when unknown; any letter case; also "float32", "bfloat16" */
+const char *dtype_name(enum dtype t); /* safetensors' spelling: "F32", "BF16", ... */
+int dtype_parse(const char *s,
+	size_t n); /* the dtype, -1 when unknown; any letter case; also "float32", "bfloat16" */
 
-/* To f32 from DTYPE_F32, BF16, F16, F64 (unaligned source), and back (round to nearest even; overflow of F16 gives
- * infinity; NaN stays NaN). Serial; pure. */
+/* To f32 from DTYPE_F32, BF16, F16, F64 (unaligned source), and back (round to nearest even; overflow of F16
+ * gives infinity; NaN stays NaN). Serial; pure. */
 void to_f32(float *dst, const void *src, enum dtype t, size_t n);
 void from_f32(void *dst, const float *src, enum dtype t, size_t n);
 

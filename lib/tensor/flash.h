@@ -1,9 +1,10 @@
 /*
- * flash: attention in tiles, forward and backward, without a [T, T] matrix (Dao et al. 2022, "FlashAttention").
+ * flash: attention in tiles, forward and backward, without a [T, T] matrix (Dao et al. 2022,
+ * "FlashAttention").
  *
- * Keys are walked in blocks of FLASH_BLOCK counted from the sequence's first token, with a running maximum: one query
- * or a thousand, cached or not, give the same bits. Parallel inside over (sequence, head, query tile); each output
- * element belongs to one thread. Call from one thread. All f32.
+ * Keys are walked in blocks of FLASH_BLOCK counted from the sequence's first token, with a running maximum:
+ * one query or a thousand, cached or not, give the same bits. Parallel inside over (sequence, head, query
+ * tile); each output element belongs to one thread. Call from one thread. All f32.
  */
 #ifndef QUERN_FLASH_H
 #define QUERN_FLASH_H
@@ -13,27 +14,31 @@
 #define FLASH_BLOCK 64
 
 struct flash_shape {
-	size_t heads, kv_heads, head_dim; /* heads % kv_heads == 0; query head h reads kv head h / (heads / kv_heads) */
-	float scale;			  /* of the scores */
-	size_t window;			  /* 0, or how many keys a query sees, itself included */
-	int not_causal;			  /* 0: query i sees keys <= i */
+	size_t heads, kv_heads,
+		head_dim; /* heads % kv_heads == 0; query head h reads kv head h / (heads / kv_heads) */
+	float scale;      /* of the scores */
+	size_t window;    /* 0, or how many keys a query sees, itself included */
+	int not_causal;   /* 0: query i sees keys <= i */
 };
 
 /* One sequence (a document of a packed row, or a prompt with its past). */
 struct flash_seq {
-	size_t row;	 /* its first query's row in q, out, lse */
-	size_t n;	 /* queries; they are the last n of its past + n positions */
-	size_t past;	 /* positions before the first query (0 in training) */
-	const float *k, *v; /* position p, kv head h: k + p * kv_stride + h * kv_head_stride, head_dim values */
-	float *dk, *dv;	 /* backward only (past == 0), same layout, accumulated into */
+	size_t row;  /* its first query's row in q, out, lse */
+	size_t n;    /* queries; they are the last n of its past + n positions */
+	size_t past; /* positions before the first query (0 in training) */
+	const float *k,
+		*v;     /* position p, kv head h: k + p * kv_stride + h * kv_head_stride, head_dim values */
+	float *dk, *dv; /* backward only (past == 0), same layout, accumulated into */
 };
 
 struct flash_layout {
-	size_t q_stride, q_head_stride;	    /* row r, head h of q (and dq, out, dout): r * q_stride + h * q_head_stride */
+	size_t q_stride,
+		q_head_stride; /* row r, head h of q (and dq, out, dout): r * q_stride + h * q_head_stride */
 	size_t kv_stride, kv_head_stride;
 };
 
-/* out = softmax(scale q k^T + mask) v. lse[row * heads + h] = log-sum-exp of the scaled scores (NULL: not kept). */
+/* out = softmax(scale q k^T + mask) v. lse[row * heads + h] = log-sum-exp of the scaled scores (NULL: not
+ * kept). */
 void flash_forward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
 	size_t nseqs, const float *q, float *out, float *lse);
 /* dq (overwritten), dk, dv (accumulated) from dout, with what forward saved. */

@@ -1,14 +1,18 @@
 /*
  * kern: the table of kernels, one row an instruction set, chosen once at run time.
  *
- * Intrinsics live only in kern_*.c. kern_rows.h is plain C compiled once per set (sums run in 16 fixed lanes, so
- * these give the same bits under every set that has FMA or not alike); products are written per set. The environment
- * variable QUERN_ISA forces a row ("scalar", "avx2", "avx512", "avx512bf16"). Everything here is pure and
- * thread-safe; nothing here starts threads.
+ * Intrinsics live only in kern_*.c. kern_rows.h is plain C compiled once per set (sums run in fixed lanes and
+ * nothing is contracted, so these give the same bits under every set); products are written per set and may
+ * differ between sets in the last bits. The environment variable QUERN_ISA forces a row ("scalar", "avx2",
+ * "avx512", "avx512bf16"). Everything here is pure and thread-safe; nothing here starts threads.
+ *
+ * To add a row: kern_NAME.c (with its compiler flags in the Makefile), a set in cpu.h, a line in kern.c's
+ * table; tests/unit/test_kern.c then compares it with the scalar row.
  */
 #ifndef QUERN_KERN_H
 #define QUERN_KERN_H
 
+#include "base/err.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,23 +20,34 @@ struct kern {
 	const char *name;
 	int (*supported)(void); /* by processor and operating system (CPUID, XGETBV) */
 
-	/* Product tiles. C[m <= mr, n <= nr] (+)= A B with A packed [k][mr], B packed [k][nr]; for bf16 pairs of k:
-	 * [ceil(k/2)][mr][2] and [ceil(k/2)][nr][2]. */
+	/*
+	 * Product tiles: C[m, n] = C0 + A B, m <= mr, n <= nr, each element one sum over k from 0 upwards
+	 * that starts at C0's element. C0 rows are ld0 apart: NULL for zero, C itself to go on with a sum, a
+	 * bias with ld0 = 0. A is packed [k][m], B [k][nr]; for bf16 in pairs of k, the last filled up with
+	 * zero: [ceil(k/2)][m][2] and [ceil(k/2)][nr][2] (k is the true number). A and B are aligned to 4
+	 * bytes, B best to 64.
+	 */
 	size_t mr, nr;
-	void (*tile_f32)(size_t k, const float *a, const float *b, float *c, size_t ldc, size_t m, size_t n, int add);
+	void (*tile_f32)(size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c,
+		size_t ldc, size_t m, size_t n);
 	size_t mr16, nr16;
-	void (*tile_bf16)(size_t k, const uint16_t *a, const uint16_t *b, float *c, size_t ldc, size_t m, size_t n,
-		int add);
+	void (*tile_bf16)(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0,
+		float *c, size_t ldc, size_t m, size_t n);
+	/* Packing for tiles, either side: y [k][width] (bf16: [ceil(k/2)][width][2]) from element (i, j) at
+	 * x[i * ks + j * js], j < n <= width; columns from n on are zero. */
+	void (*pack_f32)(float *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n);
+	void (*pack_bf16)(
+		uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n);
 
 	/* Rows of n values. */
 	float (*sum)(const float *x, size_t n);
 	float (*dot)(const float *x, const float *y, size_t n);
-	float (*max)(const float *x, size_t n);
-	void (*add)(float *y, const float *x, size_t n);	       /* y += x */
-	void (*axpy)(float *y, float a, const float *x, size_t n);     /* y += a x */
-	void (*scale)(float *y, float a, const float *x, size_t n);    /* y = a x */
+	float (*max)(const float *x, size_t n);          /* NaN is passed over; -inf when nothing is left */
+	void (*add)(float *y, const float *x, size_t n); /* y += x */
+	void (*axpy)(float *y, float a, const float *x, size_t n);       /* y += a x */
+	void (*scale)(float *y, float a, const float *x, size_t n);      /* y = a x */
 	void (*mul)(float *y, const float *x, const float *z, size_t n); /* y = x z */
-	/* y = exp(x - shift), returns the sum; relative error of each below 2e-7. */
+	/* y = exp(x - shift), returns the sum; relative error of each below 2e-7; below 2.5e-38 it is 0. */
 	float (*exp_sum)(float *y, const float *x, float shift, size_t n);
 	/* log sum exp(scale * x): the one definition behind every log-probability (train, eval, generate). */
 	float (*lse)(const float *x, float scale, size_t n);
@@ -41,16 +56,25 @@ struct kern {
 	void (*silu_back)(float *dx, const float *dy, const float *x, size_t n);
 	void (*gelu_tanh)(float *y, const float *x, size_t n);
 	void (*gelu_tanh_back)(float *dx, const float *dy, const float *x, size_t n);
-	/* One AdamW update of n values (Loshchilov & Hutter 2019, alg. 2): decay is lr * weight_decay; c1, c2 the bias
-	 * corrections 1 - beta^t; gscale multiplies the gradient first (clipping). */
-	void (*adamw)(float *w, float *m, float *v, const float *g, size_t n, float gscale, float lr, float beta1,
-		float beta2, float eps, float decay, float c1, float c2);
+	/* One AdamW update of n values (Loshchilov & Hutter 2019, alg. 2): decay is lr * weight_decay; c1, c2
+	 * the bias corrections 1 - beta^t; gscale multiplies the gradient first (clipping). */
+	void (*adamw)(float *w, float *m, float *v, const float *g, size_t n, float gscale, float lr,
+		float beta1, float beta2, float eps, float decay, float c1, float c2);
 	void (*to_bf16)(uint16_t *y, const float *x, size_t n);
+	/* One step of a softmax with a running maximum: x (n values) becomes exp(x - m'), m' = max(m, max x),
+	 * m and l become m' and l exp(m - m') + sum x; returns exp(m - m'), what sums made so far are to be
+	 * scaled by. */
+	float (*softmax_step)(float *x, size_t n, float *m, float *l);
 };
 
-/* The row in use: the best supported one, or QUERN_ISA's. An unknown or unsupported QUERN_ISA is fatal in cmd. */
+/* The row in use: the best supported one, or QUERN_ISA's (the best one when that cannot be had: see
+ * kern_check). */
 const struct kern *kern(void);
-/* Selects by name (NULL: best); -1 when unknown or not supported here. Not while other threads compute. */
+/* -1 with a message when QUERN_ISA names a row that is unknown or not supported here. For commands, before
+ * they compute. */
+int kern_check(struct err *e);
+/* Selects by name (NULL: best); -1 when unknown or not supported here. Not while other threads compute;
+ * packed panels belong to the row that packed them. */
 int kern_select(const char *name);
 /* All rows, best last; NULL-terminated. For tests and -v. */
 extern const struct kern *const kern_table[];

@@ -1,0 +1,229 @@
+/*
+ * kern_rows: the row kernels in plain C, included by every kern_ISA.c and compiled with its flags.
+ *
+ * The compiler vectorises these loops without -ffast-math, because a sum runs in LANES partial sums (element
+ * i goes to lane i % LANES) that are added in a fixed tree: the same order, so the same bits, whatever the
+ * vector length.
+ */
+#ifndef QUERN_KERN_ROWS_H
+#define QUERN_KERN_ROWS_H
+
+#include "tensor/dtype.h"
+#include "tensor/kern.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LANES 32
+
+static inline float bits_f32(uint32_t u)
+{
+	union {
+		uint32_t u;
+		float f;
+	} x = { u };
+	return x.f;
+}
+
+static inline uint32_t f32_bits(float f)
+{
+	union {
+		float f;
+		uint32_t u;
+	} x = { f };
+	return x.u;
+}
+
+/*
+ * exp(x) = 2^n exp(r), n = round(x / ln 2), r = x - n ln 2 in two parts (Cody and Waite 1980), exp(r) by the
+ * polynomial of Cephes' expf. Adding 1.5 * 2^23 rounds and leaves n in the low bits. The factor is 2^(n-1) *
+ * 2, so that n = 128 does not overflow before the end.
+ */
+static inline float exp_f32(float x)
+{
+	float t = x * 1.44269504f + 12582912.0f;
+	float n = t - 12582912.0f;
+	float r = x - n * 0.693359375f;
+	r = r - n * -2.12194440e-4f;
+	float p = 1.9875691500e-4f;
+	p = p * r + 1.3981999507e-3f;
+	p = p * r + 8.3334519073e-3f;
+	p = p * r + 4.1665795894e-2f;
+	p = p * r + 1.6666665459e-1f;
+	p = p * r + 5.0000001201e-1f;
+	p = p * (r * r) + r + 1.0f;
+	float y = p * bits_f32((f32_bits(t) + 126) << 23) * 2.0f;
+	y = x < -86.6f ? 0.0f : y;
+	return x > 88.72283f ? (float)INFINITY : y;
+}
+
+static inline float tree_sum(float *s)
+{
+	for (size_t w = LANES / 2; w; w /= 2)
+		for (size_t j = 0; j < w; j++)
+			s[j] += s[j + w];
+	return s[0];
+}
+
+static float row_sum(const float *x, size_t n)
+{
+	float s[LANES] = { 0 };
+	size_t i = 0;
+	for (; i + LANES <= n; i += LANES)
+		for (size_t j = 0; j < LANES; j++)
+			s[j] += x[i + j];
+	for (size_t j = 0; i + j < n; j++)
+		s[j] += x[i + j];
+	return tree_sum(s);
+}
+
+static float row_dot(const float *x, const float *y, size_t n)
+{
+	float s[LANES] = { 0 };
+	size_t i = 0;
+	for (; i + LANES <= n; i += LANES)
+		for (size_t j = 0; j < LANES; j++)
+			s[j] += x[i + j] * y[i + j];
+	for (size_t j = 0; i + j < n; j++)
+		s[j] += x[i + j] * y[i + j];
+	return tree_sum(s);
+}
+
+static float row_max(const float *x, size_t n)
+{
+	float s[LANES];
+	for (size_t j = 0; j < LANES; j++)
+		s[j] = -(float)INFINITY;
+	size_t i = 0;
+	for (; i + LANES <= n; i += LANES)
+		for (size_t j = 0; j < LANES; j++)
+			s[j] = x[i + j] > s[j] ? x[i + j] : s[j];
+	for (size_t j = 0; i + j < n; j++)
+		s[j] = x[i + j] > s[j] ? x[i + j] : s[j];
+	for (size_t w = LANES / 2; w; w /= 2)
+		for (size_t j = 0; j < w; j++)
+			s[j] = s[j + w] > s[j] ? s[j + w] : s[j];
+	return s[0];
+}
+
+static void row_add(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] += x[i];
+}
+
+static void row_axpy(float *y, float a, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] += a * x[i];
+}
+
+static void row_scale(float *y, float a, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = a * x[i];
+}
+
+static void row_mul(float *y, const float *x, const float *z, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = x[i] * z[i];
+}
+
+static float row_exp_sum(float *y, const float *x, float shift, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = exp_f32(x[i] - shift);
+	return row_sum(y, n);
+}
+
+static float row_lse(const float *x, float scale, size_t n)
+{
+	float s[LANES] = { 0 }, m = row_max(x, n) * scale;
+	if (m == (float)INFINITY)
+		return m;
+	if (m == -(float)INFINITY) {
+		float t = row_sum(x, n);
+		return t != t ? t : m;
+	}
+	size_t i = 0;
+	for (; i + LANES <= n; i += LANES)
+		for (size_t j = 0; j < LANES; j++)
+			s[j] += exp_f32(x[i + j] * scale - m);
+	for (size_t j = 0; i + j < n; j++)
+		s[j] += exp_f32(x[i + j] * scale - m);
+	return m + logf(tree_sum(s));
+}
+
+static void row_silu(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = x[i] / (1.0f + exp_f32(-x[i]));
+}
+
+static void row_silu_back(float *dx, const float *dy, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float s = 1.0f / (1.0f + exp_f32(-x[i]));
+		dx[i] = dy[i] * (s * (1.0f + x[i] * (1.0f - s)));
+	}
+}
+
+/* x (1 + tanh u) / 2 = x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3) (Hendrycks & Gimpel 2016). */
+#define GELU_2A 1.5957691216f
+#define GELU_B 0.044715f
+
+static void row_gelu_tanh(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float u2 = GELU_2A * (x[i] + GELU_B * x[i] * x[i] * x[i]);
+		y[i] = x[i] / (1.0f + exp_f32(-u2));
+	}
+}
+
+static void row_gelu_tanh_back(float *dx, const float *dy, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float q = x[i] * x[i];
+		float s = 1.0f / (1.0f + exp_f32(-(GELU_2A * (x[i] + GELU_B * q * x[i]))));
+		dx[i] = dy[i] * (s + x[i] * s * (1.0f - s) * (GELU_2A * (1.0f + 3.0f * GELU_B * q)));
+	}
+}
+
+static void row_adamw(float *w, float *m, float *v, const float *g, size_t n, float gscale, float lr,
+	float beta1, float beta2, float eps, float decay, float c1, float c2)
+{
+	float step = lr / c1, root = 1.0f / sqrtf(c2);
+	for (size_t i = 0; i < n; i++) {
+		float d = g[i] * gscale;
+		float mi = m[i] + (1.0f - beta1) * (d - m[i]);
+		float vi = beta2 * v[i] + (1.0f - beta2) * (d * d);
+		m[i] = mi;
+		v[i] = vi;
+		w[i] = w[i] - decay * w[i] - step * mi / (sqrtf(vi) * root + eps);
+	}
+}
+
+static void row_to_bf16(uint16_t *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = bf16_of(x[i]);
+}
+
+static float row_softmax_step(float *x, size_t n, float *m, float *l)
+{
+	float top = row_max(x, n), old = *m;
+	float now = top > old ? top : old;
+	float shrink = exp_f32(old - now);
+	*m = now;
+	*l = *l * shrink + row_exp_sum(x, x, now, n);
+	return shrink;
+}
+
+#define KERN_ROWS                                                                                     \
+	.sum = row_sum, .dot = row_dot, .max = row_max, .add = row_add, .axpy = row_axpy,             \
+	.scale = row_scale, .mul = row_mul, .exp_sum = row_exp_sum, .lse = row_lse, .silu = row_silu, \
+	.silu_back = row_silu_back, .gelu_tanh = row_gelu_tanh, .gelu_tanh_back = row_gelu_tanh_back, \
+	.adamw = row_adamw, .to_bf16 = row_to_bf16, .softmax_step = row_softmax_step
+
+#endif
