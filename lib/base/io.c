@@ -481,6 +481,13 @@ int writer_add(struct writer *w, const void *p, size_t n)
 	return w->failed ? -1 : 0;
 }
 
+int writer_check(const struct writer *w, struct err *e)
+{
+	if (w->failed && e)
+		*e = w->err;
+	return w->failed ? -1 : 0;
+}
+
 int writer_flush(struct writer *w)
 {
 	if (!w->failed)

@@ -65,6 +65,8 @@ const char *writer_name(const struct writer *w);
 uint64_t writer_offset(const struct writer *w); /* bytes given so far */
 /* The first failure sticks: later calls do nothing, writer_commit reports it. -1 on failure. */
 int writer_add(struct writer *w, const void *p, size_t n);
+/* -1 and the message of the first failure, when there was one: for those who stop before writer_commit. */
+int writer_check(const struct writer *w, struct err *e);
 /* Pushes what is buffered to the file or pipe now (for streams that somebody waits for). */
 int writer_flush(struct writer *w);
 /* Flushes, checks, closes (for files: fsync if `sync`), renames. Frees w in any case. */
