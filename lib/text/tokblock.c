@@ -216,19 +216,20 @@ void tok_block_add(struct buf *out, struct tok_block *b, const uint8_t *ids, con
 	ASSERT(out->n == payload + b->size);
 	b->crc = crc_of(out->p + payload, b->size);
 
-	/* Now that the payload's checksum is known, write the header over the zeros. */
-	out->n = head;
-	buf_add(out, block_tag, TOK_TAG_SIZE);
-	buf_add_u32(out, b->tokens);
-	buf_add_u32(out, b->docs);
-	buf_add_u32(out, b->names_size);
-	buf_add_u32(out, b->flags);
-	buf_add_u32(out, b->crc);
-	buf_add_u64(out, b->first_token);
-	buf_add_u64(out, b->first_doc);
-	buf_add_u32(out, 0);
-	buf_add_u32(out, crc_of(out->p + head, TOK_BLOCK_SIZE - 4));
-	out->n = payload + b->size;
+	struct buf h = { 0 };
+	buf_add(&h, block_tag, TOK_TAG_SIZE);
+	buf_add_u32(&h, b->tokens);
+	buf_add_u32(&h, b->docs);
+	buf_add_u32(&h, b->names_size);
+	buf_add_u32(&h, b->flags);
+	buf_add_u32(&h, b->crc);
+	buf_add_u64(&h, b->first_token);
+	buf_add_u64(&h, b->first_doc);
+	buf_add_u32(&h, 0);
+	buf_add_u32(&h, crc_of(h.p, h.n));
+	ASSERT(h.n == TOK_BLOCK_SIZE);
+	memcpy(out->p + head, h.p, h.n);
+	buf_release(&h);
 }
 
 uint32_t tok_block_start(const struct tok_block *b, const uint8_t *payload, uint32_t doc)

@@ -83,7 +83,7 @@ static void read_samples(const char *path, struct tok_info info, uint64_t to, si
 		"header");
 	struct tok_doc d;
 	uint64_t same = 0, n = 0;
-	int rc;
+	int rc = -1;
 	while (t && (rc = tok_reader_doc(t, &d, &err)) > 0) {
 		struct sample s = sample_of(n++, info.vocab, longest);
 		same += (uint64_t)same_doc(&d, &s);
