@@ -1,0 +1,153 @@
+#include "eval/verify.h"
+#include "tap.h"
+
+static struct str s(const char *p)
+{
+	return str_of(p);
+}
+
+static double score(const char *spec, const char *completion, const char *answer)
+{
+	struct verifier v;
+	struct err e;
+	if (verifier_init(&v, spec, &e) < 0)
+		return -1;
+	double r = verifier_score(&v, s(completion), s(answer));
+	verifier_release(&v);
+	return r;
+}
+
+static const struct {
+	const char *text, *answer;
+} extracts[] = {
+	{ "so \\boxed{42}.", "42" },
+	{ "first \\boxed{1} then \\boxed{\\frac{1}{2}} done", "\\frac{1}{2}" },
+	{ "\\boxed{\\text{no} \\{x\\}} and \\boxed{unclosed", "\\text{no} \\{x\\}" },
+	{ "thus \\boxed 7 is it", "7" },
+	{ "He pays 5.\n#### 1,234", "1,234" },
+	{ "The final answer is 12.", "12." },
+	{ "**Answer:** $x = 3$\n", "$x = 3$" },
+	{ "She has 3 apples and buys 4, so 7 in all.", "7" },
+	{ "it costs $1,250.50 in total", "1,250.50" },
+	{ "so 10-3 leaves -7 and that is -$2.", "-$2" },
+	{ "a chance of 3/4 or 75%!", "75%" },
+	{ "x = \\frac{3}{4}", "\\frac{3}{4}" },
+	{ "no number here", NULL },
+	{ "", NULL },
+};
+
+static const struct {
+	int same;
+	const char *a, *b;
+} pairs[] = {
+	{ 1, "5", "5.0" },
+	{ 1, "1,234", "1234" },
+	{ 1, "$1{,}234$", "1234.00" },
+	{ 1, "1\\,000", "1000" },
+	{ 0, "1,234", "1235" },
+	{ 1, "\\frac12", "0.5" },
+	{ 1, "\\dfrac{1}{2}", "1/2" },
+	{ 1, "\\frac1{72}", "\\tfrac{1}{72}" },
+	{ 1, "-\\frac{2}{4}", "-.5" },
+	{ 0, "1/3", "0.33" },
+	{ 1, "1/3", "0.33333333" },
+	{ 1, "50\\%", "50" },
+	{ 1, "50%", "0.5" },
+	{ 1, "50 percent", "1/2" },
+	{ 0, "50%", "5" },
+	{ 1, "2\\frac{1}{3}", "7/3" },
+	{ 1, "1 1/2", "1.5" },
+	{ 1, "-1 1/2", "-1.5" },
+	{ 1, "\\sqrt{16}", "4" },
+	{ 1, "2\\sqrt3", "\\sqrt{12}" },
+	{ 1, "\\sqrt[3]{27}", "3" },
+	{ 1, "2^{10}", "1024" },
+	{ 1, "3 \\times 10^5", "300000" },
+	{ 1, "1.5e3", "1500" },
+	{ 1, "2\\pi", "\\frac{4\\pi}{2}" },
+	{ 0, "2\\pi", "6.28" },
+	{ 1, "18 dollars", "$18" },
+	{ 1, "5\\text{ cm}^2", "5" },
+	{ 1, "12 square feet", "12" },
+	{ 1, "30^\\circ", "30 degrees" },
+	{ 0, "2x", "2" },
+	{ 0, "2 x", "2" },
+	{ 1, "x = 5", "5" },
+	{ 1, "f(x)=5.", "5" },
+	{ 0, "x <= 5", "5" },
+	{ 1, "(1, 2)", "\\left(1,\\frac{4}{2}\\right)" },
+	{ 0, "(1, 2)", "(2, 1)" },
+	{ 0, "(1, 2)", "[1, 2]" },
+	{ 1, "[0, \\infty)", "\\left[ 0,\\infty \\right)" },
+	{ 1, "\\{1, 2, 3\\}", "\\{3,2,1\\}" },
+	{ 0, "\\{1, 2\\}", "\\{1, 1\\}" },
+	{ 1, "1, 2", "2, 1" },
+	{ 1, "\\text{Evelyn}", "evelyn" },
+	{ 1, "(\\text{C})", "(C)" },
+	{ 0, "A", "B" },
+	{ 0, "", "" },
+	{ 0, "5", "" },
+	{ 0, "1000000", "1000001" },
+	{ 0, "1/0", "1/0 " },
+	{ 1,
+		"\xe2\x88\x92"
+		"3",
+		"-3" },
+	{ 0, "9007199254740993", "9007199254740992" },
+};
+
+static void math(void)
+{
+	for (size_t i = 0; i < sizeof extracts / sizeof *extracts; i++) {
+		struct str got = math_extract(s(extracts[i].text));
+		char text[64] = "";
+		snprintf(text, sizeof text, "%.*s", (int)got.n, got.p ? got.p : "");
+		if (extracts[i].answer)
+			ok_str(text, extracts[i].answer, "answer of '%.30s'",
+				extracts[i].text[0] ? "..." : "");
+		else
+			ok(!got.p, "no answer in '%s'", extracts[i].text);
+	}
+	for (size_t i = 0; i + 1 < sizeof pairs / sizeof *pairs; i++) {
+		if (strcmp(pairs[i].a, "1/0") == 0)
+			continue;
+		ok(math_equal(s(pairs[i].a), s(pairs[i].b)) == pairs[i].same, "'%s' %s '%s'", pairs[i].a,
+			pairs[i].same ? "is" : "is not", pairs[i].b);
+		ok(math_equal(s(pairs[i].b), s(pairs[i].a)) == pairs[i].same, "and the other way round");
+	}
+	ok(score("math", "... #### 18", "Janet sells 9.\n#### 18") == 1, "GSM8K's own answers");
+	ok(score("math", "The answer is 18 because 9 * 2 = 18", "18") == 1, "a number and a reason");
+	ok(score("math", "The answer is \\boxed{17}, not 18", "18") == 0, "the box counts, not what follows");
+	ok(score("math", "", "18") == 0, "an empty completion");
+	ok(score("math", "18", "") == 0, "an empty answer");
+}
+
+static void others(void)
+{
+	ok(score("string", " Paris \n", "Paris") == 1, "string: outer white space is ignored");
+	ok(score("string", "paris", "Paris") == 0, "string: case counts");
+	ok(score("string:nocase", "paris", "Paris") == 1, "string:nocase");
+	ok(score("string:contains", "It is Paris.", "Paris") == 1, "string:contains");
+	ok(score("string:start,nocase", "paris, I say", "Paris") == 1, "string:start,nocase");
+	ok(score("string:end", "I say Paris", "Paris") == 1, "string:end");
+	ok(score("string:contains", "anything", "") == 0, "an empty answer is in nothing");
+	ok(score("string:fuzzy", "a", "a") == -1, "string: unknown argument");
+	ok(score("regex:^a+$", "aaa", "") == 1, "regex without a group: a match is enough");
+	ok(score("regex:^a+$", "aab", "") == 0, "regex without a group: no match");
+	ok(score("regex:= (\\w+)", "x = a, x = b", "b") == 1,
+		"regex with a group: the last match is the answer");
+	ok(score("regex:= (\\w+)", "x = b, x = a", "b") == 0, "regex with a group: not the first");
+	ok(score("regex:(a*)*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "b") == 0,
+		"endless backtracking gives up");
+	ok(score("regex:(", "a", "a") == -1, "regex: does not compile");
+	ok(score("regex", "a", "a") == -1, "regex: wants a pattern");
+	ok(score("math:x", "1", "1") == -1, "math takes no argument");
+	ok(score("nothing", "1", "1") == -1, "unknown verifier");
+}
+
+int main(void)
+{
+	math();
+	others();
+	return tap_end();
+}
