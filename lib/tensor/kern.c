@@ -4,10 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct kern kern_scalar;
+extern const struct kern kern_scalar, kern_avx2, kern_avx512, kern_avx512bf16;
 
 const struct kern *const kern_table[] = {
 	&kern_scalar,
+#if defined(__x86_64__)
+	&kern_avx2,
+	&kern_avx512,
+	&kern_avx512bf16, /* then, when written: AMX (bf16 tiles, int8) */
+#endif
 	NULL,
 };
 

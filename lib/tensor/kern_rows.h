@@ -220,6 +220,30 @@ static float row_softmax_step(float *x, size_t n, float *m, float *l)
 	return shrink;
 }
 
+/* Packing from any strides; the sets have faster ways when one of them is 1. */
+static inline void pack_any_f32(
+	float *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
+{
+	for (size_t i = 0; i < k; i++)
+		for (size_t j = 0; j < width; j++)
+			y[i * width + j] = j < n ? x[i * ks + j * js] : 0.0f;
+}
+
+/* From row `rows` (even) and column `columns` on. */
+static inline void pack_rest_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k,
+	size_t n, size_t rows, size_t columns)
+{
+	for (size_t i = rows; i < k + k % 2; i++)
+		for (size_t j = columns; j < width; j++)
+			y[(i / 2 * width + j) * 2 + i % 2] = i < k && j < n ? bf16_of(x[i * ks + j * js]) : 0;
+}
+
+static inline void pack_any_bf16(
+	uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
+{
+	pack_rest_bf16(y, width, x, ks, js, k, n, 0, 0);
+}
+
 #define KERN_ROWS                                                                                     \
 	.sum = row_sum, .dot = row_dot, .max = row_max, .add = row_add, .axpy = row_axpy,             \
 	.scale = row_scale, .mul = row_mul, .exp_sum = row_exp_sum, .lse = row_lse, .silu = row_silu, \

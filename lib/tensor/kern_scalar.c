@@ -48,20 +48,6 @@ static void tile_bf16(size_t k, const uint16_t *a, const uint16_t *b, const floa
 	put((const float(*)[NR])s, c, ldc, m, n);
 }
 
-static void pack_f32(float *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
-{
-	for (size_t i = 0; i < k; i++)
-		for (size_t j = 0; j < width; j++)
-			y[i * width + j] = j < n ? x[i * ks + j * js] : 0.0f;
-}
-
-static void pack_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
-{
-	for (size_t i = 0; i < k + k % 2; i++)
-		for (size_t j = 0; j < width; j++)
-			y[(i / 2 * width + j) * 2 + i % 2] = i < k && j < n ? bf16_of(x[i * ks + j * js]) : 0;
-}
-
 extern const struct kern kern_scalar;
 const struct kern kern_scalar = {
 	.name = "scalar",
@@ -72,7 +58,7 @@ const struct kern kern_scalar = {
 	.mr16 = MR,
 	.nr16 = NR,
 	.tile_bf16 = tile_bf16,
-	.pack_f32 = pack_f32,
-	.pack_bf16 = pack_bf16,
+	.pack_f32 = pack_any_f32,
+	.pack_bf16 = pack_any_bf16,
 	KERN_ROWS,
 };

@@ -1,0 +1,26 @@
+#if defined(__x86_64__)
+
+#include "tensor/kern_avx512.h"
+#include "tensor/cpu.h"
+
+static int supported(void)
+{
+	return cpu_has(CPU_AVX512);
+}
+
+extern const struct kern kern_avx512;
+const struct kern kern_avx512 = {
+	.name = "avx512",
+	.supported = supported,
+	.mr = MR,
+	.nr = NR,
+	.tile_f32 = tile_f32,
+	.mr16 = MR,
+	.nr16 = NR,
+	.tile_bf16 = tile_bf16,
+	.pack_f32 = pack_f32,
+	.pack_bf16 = pack_bf16,
+	KERN_ROWS,
+};
+
+#endif

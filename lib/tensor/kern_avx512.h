@@ -1,0 +1,318 @@
+/*
+ * kern_avx512: product and packing kernels for AVX-512, compiled by kern_avx512.c and, with the flag for it,
+ * by kern_avx512bf16.c, where products of bf16 use vdpbf16ps.
+ *
+ * A tile is MR x NR = 14 x 32: 28 accumulators, two vectors of B, and A's elements as broadcasts: as many
+ * independent sums as the registers hold, more than latency x ports of any core. Fewer rows have kernels of
+ * their own, because decoding runs on tiles of one to a few rows.
+ */
+#include "tensor/kern_rows.h"
+#include "tensor/kern_tile.h"
+
+#include <immintrin.h>
+
+#define MR 14
+#define NR 32
+
+INLINE void load_tile(__m512 s[MR][2], const float *c0, size_t ld0, const size_t m)
+{
+	UNROLL
+	for (size_t i = 0; i < m; i++) {
+		s[i][0] = c0 ? _mm512_loadu_ps(c0 + i * ld0) : _mm512_setzero_ps();
+		s[i][1] = c0 ? _mm512_loadu_ps(c0 + i * ld0 + 16) : _mm512_setzero_ps();
+	}
+}
+
+INLINE void store_tile(__m512 s[MR][2], float *c, size_t ldc, const size_t m)
+{
+	UNROLL
+	for (size_t i = 0; i < m; i++) {
+		_mm512_storeu_ps(c + i * ldc, s[i][0]);
+		_mm512_storeu_ps(c + i * ldc + 16, s[i][1]);
+	}
+}
+
+/* m is a constant wherever these are expanded. */
+INLINE void rows_f32(size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c,
+	size_t ldc, const size_t m)
+{
+	__m512 s[MR][2];
+	load_tile(s, c0, ld0, m);
+	for (; k; k--, a += m, b += NR) {
+		__m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + 16);
+		UNROLL
+		for (size_t i = 0; i < m; i++) {
+			__m512 x = _mm512_set1_ps(a[i]);
+			s[i][0] = _mm512_fmadd_ps(x, b0, s[i][0]);
+			s[i][1] = _mm512_fmadd_ps(x, b1, s[i][1]);
+		}
+	}
+	store_tile(s, c, ldc, m);
+}
+
+#ifdef __AVX512BF16__
+
+INLINE void rows_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
+	size_t ldc, const size_t m)
+{
+	__m512 s[MR][2];
+	load_tile(s, c0, ld0, m);
+	for (k = (k + 1) / 2; k; k--, a += 2 * m, b += 2 * NR) {
+		__m512bh b0 = (__m512bh)_mm512_loadu_si512(b), b1 = (__m512bh)_mm512_loadu_si512(b + NR);
+		UNROLL
+		for (size_t i = 0; i < m; i++) {
+			int pair;
+			memcpy(&pair, a + 2 * i, sizeof pair);
+			__m512bh x = (__m512bh)_mm512_set1_epi32(pair);
+			s[i][0] = _mm512_dpbf16_ps(s[i][0], x, b0);
+			s[i][1] = _mm512_dpbf16_ps(s[i][1], x, b1);
+		}
+	}
+	store_tile(s, c, ldc, m);
+}
+
+#else
+
+/* The halves of pairs as f32: the first of each, then the second. */
+#define FIRST(x) _mm512_castsi512_ps(_mm512_slli_epi32(x, 16))
+#define SECOND(x) _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000)))
+
+INLINE void rows_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
+	size_t ldc, const size_t m)
+{
+	__m512 s[MR][2];
+	load_tile(s, c0, ld0, m);
+	for (k = (k + 1) / 2; k; k--, a += 2 * m, b += 2 * NR) {
+		__m512i p0 = _mm512_loadu_si512(b), p1 = _mm512_loadu_si512(b + NR);
+		__m512 b0 = FIRST(p0), b1 = FIRST(p1);
+		UNROLL
+		for (size_t i = 0; i < m; i++) {
+			__m512 x = _mm512_set1_ps(f32_of_bf16(a[2 * i]));
+			s[i][0] = _mm512_fmadd_ps(x, b0, s[i][0]);
+			s[i][1] = _mm512_fmadd_ps(x, b1, s[i][1]);
+		}
+		b0 = SECOND(p0), b1 = SECOND(p1);
+		UNROLL
+		for (size_t i = 0; i < m; i++) {
+			__m512 x = _mm512_set1_ps(f32_of_bf16(a[2 * i + 1]));
+			s[i][0] = _mm512_fmadd_ps(x, b0, s[i][0]);
+			s[i][1] = _mm512_fmadd_ps(x, b1, s[i][1]);
+		}
+	}
+	store_tile(s, c, ldc, m);
+}
+
+#endif
+
+#define CASE(f, M)                              \
+	case M:                                 \
+		f(k, a, b, c0, ld0, c, ldc, M); \
+		break;
+#define CASES(f)            \
+	switch (m) {        \
+		CASE(f, 1)  \
+		CASE(f, 2)  \
+		CASE(f, 3)  \
+		CASE(f, 4)  \
+		CASE(f, 5)  \
+		CASE(f, 6)  \
+		CASE(f, 7)  \
+		CASE(f, 8)  \
+		CASE(f, 9)  \
+		CASE(f, 10) \
+		CASE(f, 11) \
+		CASE(f, 12) \
+		CASE(f, 13) \
+		CASE(f, 14) \
+	}
+
+static void full_f32(
+	size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c, size_t ldc, size_t m)
+{
+	CASES(rows_f32)
+}
+
+static void full_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
+	size_t ldc, size_t m){ CASES(rows_bf16) }
+
+DEFINE_TILE(f32, float, MR, NR) DEFINE_TILE(bf16, uint16_t, MR, NR)
+
+/* --- packing
+ * -------------------------------------------------------------------------------------------------- */
+
+#ifdef __AVX512BF16__
+
+	/* 32 values in order: lo's 16, then hi's, as bf16. */
+	INLINE __m512i bf16_in_order(__m512 lo, __m512 hi)
+{
+	return (__m512i)_mm512_cvtne2ps_pbh(hi, lo);
+}
+
+INLINE __m512i bf16_wide(__m512 x)
+{
+	return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x));
+}
+
+#else
+
+	/* As bf16_of: nearest even, NaN stays NaN; in the low half of each 32 bits. */
+	INLINE __m512i bf16_wide(__m512 x)
+{
+	__m512i u = _mm512_castps_si512(x);
+	__m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+	__m512i r =
+		_mm512_srli_epi32(_mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+	__m512i nan = _mm512_or_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(0x40));
+	return _mm512_mask_mov_epi32(r, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), nan);
+}
+
+INLINE __m512i bf16_in_order(__m512 lo, __m512 hi)
+{
+	__m256i l = _mm512_cvtepi32_epi16(bf16_wide(lo)), h = _mm512_cvtepi32_epi16(bf16_wide(hi));
+	return _mm512_inserti64x4(_mm512_castsi256_si512(l), h, 1);
+}
+
+#endif
+
+/* r[i] element j becomes r[j] element i, elements of 32 bits. */
+INLINE void transpose16(__m512i r[16])
+{
+	__m512i t[16];
+	UNROLL
+	for (size_t i = 0; i < 16; i += 4) {
+		__m512i x0 = _mm512_unpacklo_epi32(r[i], r[i + 1]),
+			x1 = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+		__m512i x2 = _mm512_unpacklo_epi32(r[i + 2], r[i + 3]),
+			x3 = _mm512_unpackhi_epi32(r[i + 2], r[i + 3]);
+		t[i] = _mm512_unpacklo_epi64(x0, x2);
+		t[i + 1] = _mm512_unpackhi_epi64(x0, x2);
+		t[i + 2] = _mm512_unpacklo_epi64(x1, x3);
+		t[i + 3] = _mm512_unpackhi_epi64(x1, x3);
+	}
+	/* t[4 q + c] holds, in its 128-bit lane g, rows 4 q .. 4 q + 3 of column 4 g + c. */
+	UNROLL
+	for (size_t c = 0; c < 4; c++) {
+		__m512i x0 = _mm512_shuffle_i32x4(t[c], t[4 + c], 0x44),
+			x1 = _mm512_shuffle_i32x4(t[c], t[4 + c], 0xee);
+		__m512i x2 = _mm512_shuffle_i32x4(t[8 + c], t[12 + c], 0x44),
+			x3 = _mm512_shuffle_i32x4(t[8 + c], t[12 + c], 0xee);
+		r[c] = _mm512_shuffle_i32x4(x0, x2, 0x88);
+		r[4 + c] = _mm512_shuffle_i32x4(x0, x2, 0xdd);
+		r[8 + c] = _mm512_shuffle_i32x4(x1, x3, 0x88);
+		r[12 + c] = _mm512_shuffle_i32x4(x1, x3, 0xdd);
+	}
+}
+
+INLINE __mmask16 first(size_t n)
+{
+	return (__mmask16)(n < 16 ? (1u << n) - 1 : 0xffff);
+}
+
+INLINE __m512 load_first(const float *x, size_t n)
+{
+	return n >= 16 ? _mm512_loadu_ps(x) : _mm512_maskz_loadu_ps(first(n), x);
+}
+
+static inline size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Columns of y are rows of x (ks == 1): 16 x 16 blocks are turned in registers. Rows of x past n count as
+ * zero. */
+static void pack_rows_f32(float *y, size_t width, const float *x, size_t js, size_t k, size_t n)
+{
+	for (size_t j = 0; j < width; j += 16) {
+		size_t have = n > j ? least(n - j, 16) : 0;
+		__mmask16 mask = first(width - j);
+		for (size_t i = 0; i < k; i += 16) {
+			size_t deep = least(k - i, 16);
+			__m512i r[16];
+			UNROLL
+			for (size_t t = 0; t < 16; t++)
+				r[t] = t < have ? _mm512_castps_si512(load_first(x + (j + t) * js + i, deep))
+						: _mm512_setzero_si512();
+			transpose16(r);
+			float *to = y + i * width + j;
+			if (deep == 16) {
+				UNROLL
+				for (size_t t = 0; t < 16; t++)
+					_mm512_mask_storeu_epi32(to + t * width, mask, r[t]);
+			} else {
+				for (size_t t = 0; t < deep; t++)
+					_mm512_mask_storeu_epi32(to + t * width, mask, r[t]);
+			}
+		}
+	}
+}
+
+static void pack_rows_bf16(uint16_t *y, size_t width, const float *x, size_t js, size_t k, size_t n)
+{
+	for (size_t j = 0; j < width; j += 16) {
+		size_t have = n > j ? least(n - j, 16) : 0;
+		__mmask16 mask = first(width - j);
+		for (size_t i = 0; i < k; i += 32) {
+			size_t deep = least(k - i, 32);
+			__m512i r[16];
+			UNROLL
+			for (size_t t = 0; t < 16; t++) {
+				const float *at = x + (j + t) * js + i;
+				r[t] = t < have ? bf16_in_order(load_first(at, deep),
+							  deep > 16 ? load_first(at + 16, deep - 16)
+								    : _mm512_setzero_ps())
+						: _mm512_setzero_si512();
+			}
+			transpose16(r);
+			uint16_t *to = y + (i / 2 * width + j) * 2;
+			for (size_t t = 0; t < (deep + 1) / 2; t++)
+				_mm512_mask_storeu_epi32(to + t * width * 2, mask, r[t]);
+		}
+	}
+}
+
+/* Columns of y are columns of x (js == 1). */
+static void pack_columns_f32(float *y, size_t width, const float *x, size_t ks, size_t k, size_t n)
+{
+	for (size_t j = 0; j < width; j += 16) {
+		__mmask16 have = n > j ? first(n - j) : 0, mask = first(width - j);
+		for (size_t i = 0; i < k; i++)
+			_mm512_mask_storeu_ps(
+				y + i * width + j, mask, _mm512_maskz_loadu_ps(have, x + i * ks + j));
+	}
+}
+
+static void pack_columns_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t k, size_t n)
+{
+	for (size_t j = 0; j < width; j += 16) {
+		__mmask16 have = n > j ? first(n - j) : 0, mask = first(width - j);
+		for (size_t i = 0; i < k; i += 2) {
+			const float *at = x + i * ks + j;
+			__m512i p = bf16_wide(_mm512_maskz_loadu_ps(have, at));
+			if (i + 1 < k)
+				p = _mm512_or_si512(
+					p, _mm512_slli_epi32(
+						   bf16_wide(_mm512_maskz_loadu_ps(have, at + ks)), 16));
+			_mm512_mask_storeu_epi32(y + (i / 2 * width + j) * 2, mask, p);
+		}
+	}
+}
+
+static void pack_f32(float *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
+{
+	if (js == 1)
+		pack_columns_f32(y, width, x, ks, k, n);
+	else if (ks == 1)
+		pack_rows_f32(y, width, x, js, k, n);
+	else
+		pack_any_f32(y, width, x, ks, js, k, n);
+}
+
+static void pack_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
+{
+	if (js == 1)
+		pack_columns_bf16(y, width, x, ks, k, n);
+	else if (ks == 1)
+		pack_rows_bf16(y, width, x, js, k, n);
+	else
+		pack_any_bf16(y, width, x, ks, js, k, n);
+}

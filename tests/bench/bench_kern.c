@@ -1,0 +1,218 @@
+/*
+ * bench_kern: the product kernels beside what the processor can do at most, and the row kernels beside
+ * memory. Prints medians; shares are of the peak that the same run measured. Usage: bench_kern [ISA ...]
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/par.h"
+#include "base/rng.h"
+#include "tensor/flash.h"
+#include "tensor/gemm.h"
+#include "tensor/kern.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+/* Median seconds of a call, at least 5 calls and about 0.3 s. */
+#define MEDIAN(result, call)                                    \
+	do {                                                    \
+		double t_[101], sum_ = 0;                       \
+		int n_ = 0;                                     \
+		call;                                           \
+		while (n_ < 101 && (n_ < 5 || sum_ < 0.3)) {    \
+			double t0_ = now_seconds();             \
+			call;                                   \
+			sum_ += t_[n_++] = now_seconds() - t0_; \
+		}                                               \
+		qsort(t_, (size_t)n_, sizeof *t_, by_value);    \
+		(result) = t_[n_ / 2];                          \
+	} while (0)
+
+static float *random_floats(size_t n)
+{
+	float *x = mem_alloc(n * sizeof *x);
+	struct rng r;
+	rng_init(&r, 42, n);
+	for (size_t i = 0; i < n; i++)
+		x[i] = (float)rng_uniform(&r) - 0.5f;
+	return x;
+}
+
+/* The tile kernel on operands in the first-level cache: the most that a product can reach. */
+static double tile_rate(enum dtype t)
+{
+	const struct kern *k = kern();
+	enum { K = 128, TIMES = 2000 };
+	size_t mr = t == DTYPE_BF16 ? k->mr16 : k->mr, nr = t == DTYPE_BF16 ? k->nr16 : k->nr;
+	float *a = random_floats(mr * K), *b = random_floats(nr * K), *c = random_floats(mr * nr);
+	uint16_t *pa = mem_alloc(mr * K * 2), *pb = mem_alloc(nr * K * 2);
+	k->to_bf16(pa, a, mr * K);
+	k->to_bf16(pb, b, nr * K);
+	double s;
+	if (t == DTYPE_BF16)
+		MEDIAN(s, for (int i = 0; i < TIMES; i++) k->tile_bf16(K, pa, pb, NULL, 0, c, nr, mr, nr));
+	else
+		MEDIAN(s, for (int i = 0; i < TIMES; i++) k->tile_f32(K, a, b, NULL, 0, c, nr, mr, nr));
+	mem_free(a, mr * K * 4);
+	mem_free(b, nr * K * 4);
+	mem_free(c, mr * nr * 4);
+	mem_free(pa, mr * K * 2);
+	mem_free(pb, nr * K * 2);
+	return 2.0 * (double)(mr * nr) * K * TIMES / s / 1e9;
+}
+
+static void bench_gemm(enum dtype t, size_t m, size_t n, size_t k, int turned, double peak)
+{
+	float *a = random_floats(m * k), *w = random_floats(n * k), *c = random_floats(m * n);
+	struct panels p = { t, k, n, NULL };
+	size_t bytes = panels_bytes(t, k, n);
+	p.p = mem_alloc(bytes);
+	printf("%-4s %5zu x %5zu x %5zu %s", dtype_name(t), m, n, k, turned ? "dW" : "  ");
+	for (int threads = 1; threads <= par_threads(); threads *= 2) {
+		par_set_threads(threads);
+		double s, packing;
+		MEDIAN(packing, panels_pack(&p, w, 1, k));
+		MEDIAN(s, gemm(m, a, turned ? 1 : k, turned ? m : 1, &p, NULL, c, n, turned ? GEMM_ADD : 0));
+		double rate = 2.0 * (double)m * (double)n * (double)k / s / 1e9;
+		if (m <= 16)
+			printf("  %dT %6.1f us %5.1f GB/s", threads, s * 1e6, (double)bytes / s / 1e9);
+		else
+			printf("  %dT %6.1f GFLOP/s %3.0f %%", threads, rate, 100 * rate / peak / threads);
+		printf(" pack %4.1f GB/s", (double)(n * k) * 4 / packing / 1e9);
+	}
+	printf("\n");
+	mem_free(a, m * k * 4);
+	mem_free(w, n * k * 4);
+	mem_free(c, m * n * 4);
+	mem_free(p.p, bytes);
+}
+
+static void bench_products(void)
+{
+	static const size_t shapes[][3] = {
+		{ 1024, 768, 768 },
+		{ 1024, 3072, 768 },
+		{ 1024, 768, 3072 },
+		{ 4096, 384, 384 },
+		{ 4096, 1536, 384 },
+		{ 4096, 768, 768 },
+		{ 256, 512, 512 },
+		{ 1024, 16384, 768 },
+		{ 1, 4096, 4096 },
+		{ 4, 4096, 4096 },
+		{ 8, 4096, 4096 },
+	};
+	static const size_t turned[][3] = { { 384, 384, 4096 }, { 768, 768, 4096 }, { 1536, 384, 4096 } };
+	for (int i = 0; i < 2; i++) {
+		enum dtype t = i ? DTYPE_BF16 : DTYPE_F32;
+		double peak = tile_rate(t);
+		printf("%-4s tile in L1: %.1f GFLOP/s\n", dtype_name(t), peak);
+		for (size_t j = 0; j < sizeof shapes / sizeof *shapes; j++)
+			bench_gemm(t, shapes[j][0], shapes[j][1], shapes[j][2], 0, peak);
+		for (size_t j = 0; j < sizeof turned / sizeof *turned; j++)
+			bench_gemm(t, turned[j][0], turned[j][1], turned[j][2], 1, peak);
+	}
+}
+
+static void bench_flash(size_t seqs, size_t n, size_t heads, size_t kv_heads, size_t d)
+{
+	size_t w = heads * d, kw = kv_heads * d, rows = seqs * n;
+	struct flash_shape s = { heads, kv_heads, d, 0.125f, 0, 0 };
+	struct flash_layout l = { w, d, kw, d };
+	float *q = random_floats(rows * w), *out = random_floats(rows * w), *dout = random_floats(rows * w);
+	float *dq = random_floats(rows * w), *lse = random_floats(rows * heads);
+	float *k = random_floats(rows * kw), *v = random_floats(rows * kw), *dk = random_floats(rows * kw),
+	      *dv = random_floats(rows * kw);
+	struct flash_seq *f = xcalloc(seqs, sizeof *f);
+	for (size_t i = 0; i < seqs; i++)
+		f[i] = (struct flash_seq){ i * n, n, 0, k + i * n * kw, v + i * n * kw, dk + i * n * kw,
+			dv + i * n * kw };
+	double work =
+		2.0 * (double)(seqs * heads * n) * (double)(n + 1) * (double)d; /* both products, causal */
+	printf("attention %zu x %zu, %zu/%zu heads of %zu:", seqs, n, heads, kv_heads, d);
+	for (int threads = 1; threads <= par_threads(); threads *= 2) {
+		par_set_threads(threads);
+		double forward, backward;
+		MEDIAN(forward, flash_forward(&s, &l, f, seqs, q, out, lse));
+		MEDIAN(backward, flash_backward(&s, &l, f, seqs, q, out, lse, dout, dq));
+		printf("  %dT forward %.1f ms %.1f GFLOP/s, backward %.1f ms %.1f GFLOP/s", threads,
+			forward * 1e3, work / forward / 1e9, backward * 1e3, 2.5 * work / backward / 1e9);
+	}
+	printf("\n");
+	mem_free(q, rows * w * 4);
+	mem_free(out, rows * w * 4);
+	mem_free(dout, rows * w * 4);
+	mem_free(dq, rows * w * 4);
+	mem_free(lse, rows * heads * 4);
+	mem_free(k, rows * kw * 4);
+	mem_free(v, rows * kw * 4);
+	mem_free(dk, rows * kw * 4);
+	mem_free(dv, rows * kw * 4);
+	free(f);
+}
+
+static float sink;
+
+static void bench_rows(void)
+{
+	enum { N = 4096, TIMES = 200 };
+	const struct kern *k = kern();
+	float *x = random_floats(N), *y = random_floats(N), *z = random_floats(N), *w = random_floats(N);
+	uint16_t *h = mem_alloc(N * 2);
+	double s;
+#define ROW(name, call)                                             \
+	do {                                                        \
+		MEDIAN(s, for (int i_ = 0; i_ < TIMES; i_++) call); \
+		printf(" %s %.2f", name, s / TIMES / N * 1e9);      \
+	} while (0)
+	printf("rows of %d, ns a value:", N);
+	ROW("sum", sink += k->sum(x, N));
+	ROW("dot", sink += k->dot(x, y, N));
+	ROW("max", sink += k->max(x, N));
+	ROW("add", k->add(y, x, N));
+	ROW("exp", sink += k->exp_sum(z, x, 1, N));
+	ROW("lse", sink += k->lse(x, 1, N));
+	ROW("silu", k->silu(z, x, N));
+	ROW("silu_back", k->silu_back(z, x, x, N));
+	ROW("gelu", k->gelu_tanh(z, x, N));
+	ROW("gelu_back", k->gelu_tanh_back(z, x, x, N));
+	ROW("adamw", k->adamw(w, y, z, x, N, 1, 1e-3f, 0.9f, 0.95f, 1e-8f, 0, 0.1f, 0.1f));
+	ROW("bf16", k->to_bf16(h, x, N));
+	printf("\n");
+	mem_free(x, N * 4);
+	mem_free(y, N * 4);
+	mem_free(z, N * 4);
+	mem_free(w, N * 4);
+	mem_free(h, N * 2);
+}
+
+static void bench(void)
+{
+	printf("# %s\n", kern()->name);
+	bench_products();
+	bench_rows();
+	bench_flash(8, 512, 6, 6, 64);
+	bench_flash(4, 1024, 12, 12, 64);
+	bench_flash(2, 2048, 8, 2, 128);
+}
+
+int main(int argc, char **argv)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc < 2)
+		bench();
+	for (int i = 1; i < argc; i++) {
+		if (kern_select(argv[i]) == 0)
+			bench();
+		else
+			printf("# %s: cannot run here\n", argv[i]);
+	}
+	return 0;
+}
