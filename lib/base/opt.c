@@ -435,3 +435,76 @@ void opt_record(const struct opt *opts, struct buf *b)
 	buf_addc(b, '}');
 	free(list);
 }
+
+static int restore_value(struct opt *o, const struct json *v)
+{
+	int null = v->type == JSON_NULL;
+	switch (o->type) {
+	case OPT_FLAG:
+	case OPT_COUNTER:
+		*(int *)o->var = v->type == JSON_TRUE;
+		return v->type == JSON_TRUE || v->type == JSON_FALSE ? 0 : -1;
+	case OPT_STR:
+		*(const char **)o->var = null ? NULL : xstrndup(v->s.p, v->s.n);
+		return null || v->type == JSON_STRING ? 0 : -1;
+	case OPT_LIST: {
+		struct opt_list *l = o->var;
+		l->n = 0;
+		for (size_t i = 0; i < v->n; i++) {
+			if (v->kids[i].type != JSON_STRING)
+				return -1;
+			GROW(l->v, l->cap, l->n + 1);
+			l->v[l->n++] = xstrndup(v->kids[i].s.p, v->kids[i].s.n);
+		}
+		return v->type == JSON_ARRAY ? 0 : -1;
+	}
+	case OPT_INT:
+		*(int64_t *)o->var = v->i;
+		return v->type == JSON_NUMBER && v->is_int ? 0 : -1;
+	case OPT_COUNT:
+		*(uint64_t *)o->var = null ? UINT64_MAX : (uint64_t)v->i;
+		return null || (v->type == JSON_NUMBER && v->is_int && v->i >= 0) ? 0 : -1;
+	case OPT_NUM:
+	case OPT_DURATION:
+		*(double *)o->var = null ? NAN : v->d;
+		return null || v->type == JSON_NUMBER ? 0 : -1;
+	case OPT_CHOICE: {
+		char word[64];
+		if (v->type != JSON_STRING || v->s.n >= sizeof word)
+			return -1;
+		memcpy(word, v->s.p, v->s.n);
+		word[v->s.n] = 0;
+		*(int *)o->var = choice_index(o->arg, word);
+		return v->s.n == 0 || *(int *)o->var >= 0 ? 0 : -1;
+	}
+	case OPT_HEADING:
+		break;
+	}
+	return -1;
+}
+
+int opt_restore(struct opt *opts, const struct json *record, struct err *e)
+{
+	struct buf now = { 0 }, then = { 0 };
+	int rc = 0;
+	for (struct opt *o = opts; o->name && rc == 0; o++) {
+		const struct json *v = o->flags & OPT_BYTES ? json_get(record, o->name) : NULL;
+		if (!v)
+			continue;
+		if (!o->given) {
+			if (restore_value(o, v) < 0)
+				rc = err_set(e, "option %s: unusable recorded value", o->name);
+			continue;
+		}
+		buf_reset(&now);
+		buf_reset(&then);
+		record_value(o, &now);
+		json_add_value(&then, v);
+		if (now.n != then.n || memcmp(now.p, then.p, now.n) != 0)
+			rc = err_set(e, "--%s is %s here, but this run was started with %s", o->name, now.p,
+				then.p);
+	}
+	buf_release(&now);
+	buf_release(&then);
+	return rc;
+}

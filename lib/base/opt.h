@@ -96,6 +96,12 @@ struct opt *opt_find(struct opt *opts, const char *name);
 /* The recorded options as one JSON object with sorted keys: every OPT_BYTES option, given or not. */
 void opt_record(const struct opt *opts, struct buf *b);
 
+/* What a run recorded, held against this command line: an option that was not given takes the recorded value; a given
+ * one must have it. -1: the message names the option and both values. Recorded options that the table lacks are
+ * ignored, as are those that the record lacks. Call it before -1/NAN defaults are filled in. */
+struct json;
+int opt_restore(struct opt *opts, const struct json *record, struct err *e);
+
 /* The word of an OPT_CHOICE. */
 const char *opt_choice(const struct opt *o);
 
