@@ -6,8 +6,9 @@
 #define ORDER_STREAM UINT64_C(0x6f72646572) /* "order" */
 #define ROUNDS 6
 
-/* A Feistel network permutes [0, 4^half); walking its cycle until the value is below n permutes [0, n) (Black &
- * Rogaway 2002, "Ciphers with arbitrary finite domains", section 4). The domain is less than 4 n: few steps. */
+/* A Feistel network permutes [0, 4^half); walking its cycle until the value is below n permutes [0, n) (Black
+ * & Rogaway 2002, "Ciphers with arbitrary finite domains", section 4). The domain is less than 4 n: few
+ * steps. */
 uint64_t order_at(uint64_t seed, uint64_t pass, uint64_t n, uint64_t i)
 {
 	ASSERT(i < n);

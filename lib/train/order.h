@@ -1,5 +1,6 @@
 /*
- * order: a seeded permutation that is computed, not stored: position i of a pass, in constant time and memory.
+ * order: a seeded permutation that is computed, not stored: position i of a pass, in constant time and
+ * memory.
  */
 #ifndef QUERN_ORDER_H
 #define QUERN_ORDER_H

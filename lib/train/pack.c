@@ -51,7 +51,8 @@ static int longest_first(const void *a, const void *b)
 	return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* The smallest room >= want that some row has; context + 1 when there is none. Bit r of `has`: a row with room r. */
+/* The smallest room >= want that some row has; context + 1 when there is none. Bit r of `has`: a row with
+ * room r. */
 static size_t best_room(const uint32_t *has, size_t want, size_t context)
 {
 	size_t w = want / 32, words = context / 32 + 1;

@@ -1,7 +1,7 @@
 /*
- * pack: which documents share a row. Documents come in order, each is cut into parts of at most C + 1 tokens (C
- * inputs; a part begins with the last token of the one before, so nothing is lost), and every PACK_WINDOW parts are
- * packed together: the same rows whether the documents come from a file or a pipe.
+ * pack: which documents share a row. Documents come in order, each is cut into parts of at most C + 1 tokens
+ * (C inputs; a part begins with the last token of the one before, so nothing is lost), and every PACK_WINDOW
+ * parts are packed together: the same rows whether the documents come from a file or a pipe.
  */
 #ifndef QUERN_PACK_H
 #define QUERN_PACK_H
@@ -12,7 +12,8 @@
 #define PACKING_WORDS "wrapped|bfd|none"
 enum packing {
 	PACK_WRAPPED, /* rows of C + 1 tokens straight through the stream; does not come here */
-	PACK_BFD,     /* best fit, longest part first (Ding et al. 2024, "Fewer truncations improve language modeling") */
+	PACK_BFD,     /* best fit, longest part first (Ding et al. 2024, "Fewer truncations improve language
+			 modeling") */
 	PACK_NONE     /* a part a row */
 };
 #define PACK_WINDOW 1024

@@ -31,7 +31,8 @@ struct rows {
 	size_t row; /* next packed row */
 };
 
-/* --- mapped files --------------------------------------------------------------------------------------------- */
+/* --- mapped files
+ * --------------------------------------------------------------------------------------------- */
 
 /* Tokens [at, at + n) of all files into ids and flags. */
 static int map_read(struct rows *r, uint64_t at, size_t n, uint32_t *ids, uint8_t *flags, struct err *e)
@@ -105,7 +106,8 @@ static int open_maps(struct rows *r, struct err *e)
 		if (f == 0)
 			r->info = *info;
 		else if (!same_info(info, &r->info))
-			return err_set(e, "%s: another tokenizer or vocabulary than %s", r->files[f], r->files[0]);
+			return err_set(
+				e, "%s: another tokenizer or vocabulary than %s", r->files[f], r->files[0]);
 		r->first[f + 1] = r->first[f] + tok_map_tokens(r->maps[f]);
 	}
 	GROW(r->ids, r->ids_cap, r->c.context + 1);
@@ -146,10 +148,12 @@ static int next_mapped(struct rows *r, struct batch *b, struct err *e)
 	if (r->c.shuffle)
 		row = order_at(r->c.seed, pass, r->count, row);
 	batch_begin_row(b);
-	return r->c.packing == PACK_WRAPPED ? read_wrapped(r, row, b, e) : read_packed(r, (size_t)row, 1, b, e);
+	return r->c.packing == PACK_WRAPPED ? read_wrapped(r, row, b, e)
+					    : read_packed(r, (size_t)row, 1, b, e);
 }
 
-/* --- streams -------------------------------------------------------------------------------------------------- */
+/* --- streams
+ * -------------------------------------------------------------------------------------------------- */
 
 static int open_stream(struct rows *r, struct err *e)
 {
@@ -269,7 +273,8 @@ static int stream_packed(struct rows *r, struct batch *b, struct err *e)
 	return read_packed(r, r->row++, 0, b, e) < 0 ? -1 : 1;
 }
 
-/* --- both ----------------------------------------------------------------------------------------------------- */
+/* --- both
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* Regular and not compressed: can be mapped. A name that cannot be looked at fails later, with a message. */
 static int mappable(const char *path)

@@ -1,10 +1,10 @@
 /*
  * rows: the rows of a training run, by number, out of token files or a pipe.
  *
- * Regular files that are not compressed are mapped: their rows have numbers [0, count) a pass, and are taken in a
- * seeded order of each pass or as they stand. Anything else (stdin, a fifo, a .gz) is taken as it comes, once.
- * Row r of wrapped packing is the tokens [r C, r C + C] of all files one behind another; the last one may be shorter.
- * One thread at a time.
+ * Regular files that are not compressed are mapped: their rows have numbers [0, count) a pass, and are taken
+ * in a seeded order of each pass or as they stand. Anything else (stdin, a fifo, a .gz) is taken as it comes,
+ * once. Row r of wrapped packing is the tokens [r C, r C + C] of all files one behind another; the last one
+ * may be shorter. One thread at a time.
  */
 #ifndef QUERN_ROWS_H
 #define QUERN_ROWS_H
@@ -32,7 +32,8 @@ uint64_t rows_count(const struct rows *r);
 uint64_t rows_tokens(const struct rows *r);
 struct hash128 rows_fingerprint(const struct rows *r);
 
-/* Appends the next row to b. 1; 0 at the end of a stream (mapped rows go on with the next pass); -1 unreadable. */
+/* Appends the next row to b. 1; 0 at the end of a stream (mapped rows go on with the next pass); -1
+ * unreadable. */
 int rows_next(struct rows *r, struct batch *b, struct err *e);
 /* Rows given out so far, and their digest (streams only). */
 uint64_t rows_position(const struct rows *r);

@@ -18,7 +18,8 @@ static double linear(const struct sched *s, uint64_t step, double x)
 	return 1 - x;
 }
 
-/* Warm up, stay, decay by 1 - sqrt (Haegele et al. 2024, "Scaling laws beyond fixed training durations", section 4). */
+/* Warm up, stay, decay by 1 - sqrt (Haegele et al. 2024, "Scaling laws beyond fixed training durations",
+ * section 4). */
 static double wsd(const struct sched *s, uint64_t step, double x)
 {
 	(void)step;

@@ -1,9 +1,9 @@
 /*
- * sched: the learning rate of every update. A const table of schedules; adding one is a row in sched.c, a word of
- * SCHED_WORDS, a line in train(1) and a case in tests/unit/test_sched.c.
+ * sched: the learning rate of every update. A const table of schedules; adding one is a row in sched.c, a
+ * word of SCHED_WORDS, a line in train(1) and a case in tests/unit/test_sched.c.
  *
- * Update s (from 0) has lr * (s + 1) / warmup while s < warmup; then the schedule at x, the share of what follows.
- * Pure, thread-safe.
+ * Update s (from 0) has lr * (s + 1) / warmup while s < warmup; then the schedule at x, the share of what
+ * follows. Pure, thread-safe.
  */
 #ifndef QUERN_SCHED_H
 #define QUERN_SCHED_H
