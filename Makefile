@@ -16,9 +16,11 @@ LIBS    = -lpcre2-8 -lutf8proc -lxxhash -lz -lpthread -lm
 LIBS_ALL = $(LDFLAGS) $(SAN) -fopenmp $(LIBS)
 
 ARCH   := $(shell $(CC) -dumpmachine)
+# Kernels are vectorised by the compiler where they are plain C; comparisons there may be made ahead of their branch.
+KERN_OPT = -O3 -fno-trapping-math
 ifneq (,$(findstring x86_64,$(ARCH)))
 KERN_avx2       = -mavx2 -mfma -mf16c
-KERN_avx512     = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c
+KERN_avx512     = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512 $(KERN_avx2)
 KERN_avx512bf16 = $(KERN_avx512) -mavx512bf16
 endif
 
@@ -51,7 +53,7 @@ $B/libquern.a: $(LIB_OBJ)
 $B/lib/tensor/kern_%.o: lib/tensor/kern_%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(ALL_CFLAGS) $(KERN_$*) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(KERN_OPT) $(KERN_$*) -c -o $@ $<
 
 $B/%.o: %.c
 	@mkdir -p $(@D)
