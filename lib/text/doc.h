@@ -79,4 +79,16 @@ void doc_add(struct buf *out, const struct doc *d);
  * Text and lines become {"text": ...}. Not for a bad record. */
 void doc_add_changed(struct buf *out, const struct doc *d, const struct doc_field *changes, size_t n);
 
+/* The ordered pipeline over documents: batches are read, parsed and worked on in parallel, and written in
+ * order. Batches are used again: `user` stays with one and goes to `release` at the end (which may be NULL).
+ */
+struct docs_job {
+	void (*work)(void *ctx, struct doc_batch *b, int thread);
+	int (*write)(void *ctx, struct doc_batch *b); /* non-zero ends the run */
+	void (*release)(void *user);
+};
+/* 0 at the end of input, -1 when reading failed (message), else what write returned. */
+int docs_run(struct doc_source *s, const struct docs_job *job, void *ctx, size_t batch_bytes, int threads,
+	struct err *e);
+
 #endif

@@ -1,0 +1,48 @@
+/*
+ * seen: what a stream has brought before, in little memory: a set of 128-bit hashes, and an index of band
+ * keys, each with the number of the document that came first. Tables are cut into parts that grow by a
+ * quarter one at a time, so that memory stays within 1.6 times what is used, also while growing. A zeroed
+ * struct is empty. Not thread-safe.
+ */
+#ifndef QUERN_SEEN_H
+#define QUERN_SEEN_H
+
+#include "base/hash.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SEEN_PARTS 256
+#define SEEN_NONE UINT32_MAX
+
+/* 20 to 25 bytes a hash, 25 to 31 with documents. */
+struct seen {
+	int with_docs; /* remember the document, set before the first use */
+	struct seen_part {
+		struct hash128 *keys; /* {0, 0} is free */
+		uint32_t *docs;       /* NULL without */
+		size_t n, cap;
+	} part[SEEN_PARTS];
+};
+/* The document that brought h first (0 without documents), or SEEN_NONE. */
+uint32_t seen_get(const struct seen *s, struct hash128 h);
+/* The same; a hash that is new is remembered as this document's. */
+uint32_t seen_put(struct seen *s, struct hash128 h, uint32_t doc);
+uint64_t seen_bytes(const struct seen *s);
+void seen_release(struct seen *s);
+
+/* Keys are told apart by 40 bits, so among M keys one that is absent finds a stranger's document with
+ * probability M / 2^40: what is found must be checked. 10 to 13 bytes a key. */
+struct band_index {
+	struct band_part {
+		uint64_t *slots; /* 32 bits of the key, document + 1; 0 is free */
+		size_t n, cap;
+	} part[SEEN_PARTS];
+};
+uint32_t band_get(const struct band_index *x, uint64_t key);
+/* Keeps the first document of a key. */
+void band_put(struct band_index *x, uint64_t key, uint32_t doc);
+uint64_t band_bytes(const struct band_index *x);
+void band_release(struct band_index *x);
+
+#endif
