@@ -12,6 +12,12 @@ static void visible(const struct flash_shape *s, size_t pos, size_t total, size_
 	*lo = s->window && pos + 1 > s->window ? pos + 1 - s->window : 0;
 }
 
+static size_t out_at(const struct flash_layout *l, size_t row, size_t h)
+{
+	return row * (l->out_stride ? l->out_stride : l->q_stride) +
+	       h * (l->out_head_stride ? l->out_head_stride : l->q_head_stride);
+}
+
 static void forward_row(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *f,
 	size_t h, size_t i, const float *q, float *out, float *lse)
 {
@@ -19,7 +25,7 @@ static void forward_row(const struct flash_shape *s, const struct flash_layout *
 	size_t d = s->head_dim, kvh = h / (s->heads / s->kv_heads), lo, hi;
 	visible(s, f->past + i, f->past + f->n, &lo, &hi);
 	const float *qr = q + (f->row + i) * l->q_stride + h * l->q_head_stride;
-	float *o = out + (f->row + i) * l->q_stride + h * l->q_head_stride;
+	float *o = out + out_at(l, f->row + i, h);
 	float m = -1e30f, sum = 0, p[FLASH_BLOCK];
 	memset(o, 0, d * sizeof *o);
 	for (size_t b = lo / FLASH_BLOCK; b * FLASH_BLOCK < hi; b++) {
@@ -59,17 +65,18 @@ static void backward_kv_head(const struct flash_shape *s, const struct flash_lay
 	for (size_t h = kvh * group; h < (kvh + 1) * group; h++) {
 		for (size_t i = 0; i < f->n; i++) {
 			size_t at = (f->row + i) * l->q_stride + h * l->q_head_stride, lo, hi;
+			size_t oat = out_at(l, f->row + i, h);
 			visible(s, i, f->n, &lo, &hi);
-			float delta = kn->dot(out + at, dout + at, d);
+			float delta = kn->dot(out + oat, dout + oat, d);
 			memset(dq + at, 0, d * sizeof *dq);
 			for (size_t j = lo; j < hi; j++) {
 				size_t kv = j * l->kv_stride + kvh * l->kv_head_stride;
 				float p = expf(s->scale * kn->dot(q + at, f->k + kv, d) -
 					       lse[(f->row + i) * s->heads + h]);
-				float ds = p * (kn->dot(dout + at, f->v + kv, d) - delta) * s->scale;
+				float ds = p * (kn->dot(dout + oat, f->v + kv, d) - delta) * s->scale;
 				kn->axpy(dq + at, ds, f->k + kv, d);
 				kn->axpy(f->dk + kv, ds, q + at, d);
-				kn->axpy(f->dv + kv, p, dout + at, d);
+				kn->axpy(f->dv + kv, p, dout + oat, d);
 			}
 		}
 	}

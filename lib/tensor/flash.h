@@ -32,9 +32,9 @@ struct flash_seq {
 };
 
 struct flash_layout {
-	size_t q_stride,
-		q_head_stride; /* row r, head h of q (and dq, out, dout): r * q_stride + h * q_head_stride */
+	size_t q_stride, q_head_stride; /* row r, head h of q and dq: r * q_stride + h * q_head_stride */
 	size_t kv_stride, kv_head_stride;
+	size_t out_stride, out_head_stride; /* of out and dout; 0: as q's */
 };
 
 /* out = softmax(scale q k^T + mask) v. lse[row * heads + h] = log-sum-exp of the scaled scores (NULL: not
