@@ -1,14 +1,17 @@
 /*
- * model: one decoder, its weights, and the one forward pass that training, scoring, prefill and decoding share.
+ * model: one decoder, its weights, and the one forward pass that training, scoring, prefill and decoding
+ * share.
  *
- * Weights stay in the layout and under the names of the checkpoint (GPT-2's Conv1D too: products take strides). The
- * parameter table, made from the config by the architecture's row, drives init, load, save, optimiser and convert.
+ * Weights stay in the layout and under the names of the checkpoint (GPT-2's Conv1D too: products take
+ * strides). The parameter table, made from the config by the architecture's row, drives init, load, save,
+ * optimiser and convert.
  *
- * A session is one timeline of computation: scratch, activations kept for backward, packed panels. The log-probability
- * of a token is the same bits in every session of the same weights, whatever stands beside it.
+ * A session is one timeline of computation: scratch, activations kept for backward, packed panels. The
+ * log-probability of a token is the same bits in every session of the same weights, whatever stands beside
+ * it.
  *
- * Shapes: T tokens of all sequences of a call, one behind another; h hidden; V vocabulary. Parallel inside; a session
- * belongs to one thread.
+ * Shapes: T tokens of all sequences of a call, one behind another; h hidden; V vocabulary. Parallel inside; a
+ * session belongs to one thread.
  */
 #ifndef QUERN_MODEL_H
 #define QUERN_MODEL_H
@@ -17,7 +20,8 @@
 #include "model/config.h"
 #include "tensor/dtype.h"
 
-/* --- parameters ----------------------------------------------------------------------------------------------- */
+/* --- parameters
+ * ----------------------------------------------------------------------------------------------- */
 
 enum param_group { PARAM_MATRIX, PARAM_EMBED, PARAM_HEAD, PARAM_VECTOR };
 enum param_init { INIT_NORMAL, INIT_ZERO, INIT_ONE };
@@ -28,22 +32,23 @@ struct param {
 	size_t shape[2], count;
 	enum param_group group;
 	enum param_init init;
-	double std;	 /* of INIT_NORMAL */
-	float *w;	 /* master weights, f32 */
-	float *g;	 /* gradient, NULL until model_want_grads */
-	size_t offset;	 /* of w[0] in the model's one array of weights (and of g) */
+	double std;    /* of INIT_NORMAL */
+	float *w;      /* master weights, f32 */
+	float *g;      /* gradient, NULL until model_want_grads */
+	size_t offset; /* of w[0] in the model's one array of weights (and of g) */
 };
 
 struct model {
 	struct config config;
 	struct param *params;
-	size_t nparams;	       /* tensors */
-	size_t count;	       /* values in all */
-	float *weights, *grads; /* [count] */
-	uint64_t version;      /* whoever changes weights adds one: sessions then repack */
+	size_t nparams;              /* tensors */
+	size_t count;                /* values in all */
+	float *weights, *grads;      /* [count] */
+	uint64_t version;            /* whoever changes weights adds one: sessions then repack */
 	struct tokenizer *tokenizer; /* NULL when the checkpoint has none; owned */
 	char *generation_config;     /* JSON text or NULL; owned */
-	char *chat_template;	     /* NULL or text; owned; carried along */
+	char *chat_template;         /* NULL or text; owned; carried along */
+	struct net *net;             /* how the parameters are wired; of lib/model alone */
 };
 
 /* Zeroed weights for a config. */
@@ -54,16 +59,22 @@ void model_want_grads(struct model *m); /* allocates and zeroes */
 void model_free(struct model *m);
 struct param *model_param(const struct model *m, const char *name); /* NULL when absent */
 
-/* MODEL as CLI.md defines it: Hugging Face directory (also sharded), run directory, .safetensors with config in its
- * metadata, llama2.c .bin, "-". Missing, superfluous and misshapen tensors are errors that name them. */
+/* MODEL as CLI.md defines it: Hugging Face directory (also sharded), run directory, .safetensors with config
+ * in its metadata, llama2.c .bin, "-". Missing, superfluous and misshapen tensors are errors that name them.
+ */
 struct model *model_load(const char *path, struct err *e);
-/* A Hugging Face directory that AutoModelForCausalLM loads: config.json, model.safetensors, tokenizer.json (when there
- * is one), generation_config.json. Written into `dir`, which exists; each file by rename, synced if `sync`. */
+/* A Hugging Face directory that AutoModelForCausalLM loads: config.json, model.safetensors, tokenizer.json
+ * (when there is one), generation_config.json. Written into `dir`, which exists; each file by rename, synced
+ * if `sync`. */
 int model_save_dir(const struct model *m, const char *dir, enum dtype t, int sync, struct err *e);
+/* The same into a folder that appears by rename, complete or not at all; an existing folder is refused unless
+ * it is empty. */
+int model_save_new_dir(const struct model *m, const char *dir, enum dtype t, struct err *e);
 /* One safetensors file with config and tokenizer in its metadata. */
 int model_save_file(const struct model *m, const char *path, enum dtype t, struct err *e);
 
-/* --- computing ------------------------------------------------------------------------------------------------ */
+/* --- computing
+ * ------------------------------------------------------------------------------------------------ */
 
 /* Keys and values of a sequence's past. */
 struct cache;
@@ -91,20 +102,21 @@ const float *model_hidden(const struct session *s);
 /* Logits of n rows (NULL: all T, in order) into out [n, V]. */
 void model_logits(struct session *s, const size_t *rows, size_t n, float *out);
 
-/* The head over targets, in chunks over the vocabulary's product (no [T, V] tensor): for each of the T rows with
- * targets[t] != NO_TARGET, logp[t] = log softmax(logits * inv_temp)[targets[t]], lse[t] (NULL: not wanted) its
- * log-sum-exp, top[t] (NULL: not wanted) 1 when the target is the argmax (lowest id wins ties).
+/* The head over targets, in chunks over the vocabulary's product (no [T, V] tensor): for each of the T rows
+ * with targets[t] != NO_TARGET, logp[t] = log softmax(logits * inv_temp)[targets[t]], lse[t] (NULL: not
+ * wanted) its log-sum-exp, top[t] (NULL: not wanted) 1 when the target is the argmax (lowest id wins ties).
  *
- * With dlogp (SESSION_TRAIN): dlogp[t] = dLoss/dlogp[t], dlse[t] (may be NULL) = dLoss/dlse[t]; the head's gradients are
- * accumulated and the gradient of the hidden states is left for model_backward. */
+ * With dlogp (SESSION_TRAIN): dlogp[t] = dLoss/dlogp[t], dlse[t] (may be NULL) = dLoss/dlse[t]; the head's
+ * gradients are accumulated and the gradient of the hidden states is left for model_backward. */
 #define NO_TARGET UINT32_MAX
 struct head_args {
-	const uint32_t *targets; /* [T] */
-	float inv_temp;		 /* 1 for training */
-	float *logp, *lse;	 /* [T] */
-	unsigned char *top;	 /* [T] */
+	const uint32_t *targets;   /* [T] */
+	float inv_temp;            /* 1 for training */
+	float *logp, *lse;         /* [T] */
+	unsigned char *top;        /* [T] */
 	const float *dlogp, *dlse; /* [T] */
-	float zloss;		 /* coefficient c of c * lse^2 a target row, weighted by -dlogp[t]; its value is not in logp */
+	float zloss; /* coefficient c of c * lse^2 a target row, weighted by -dlogp[t]; its value is not in
+			logp */
 };
 void model_head(struct session *s, const struct head_args *a);
 /* From the head's gradient down to the embeddings; accumulates into the parameters' gradients. */

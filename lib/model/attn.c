@@ -1,0 +1,215 @@
+/*
+ * attn: causal attention with grouped key and value heads (Ainslie et al. 2023), norms on queries and keys,
+ * rotary positions, sliding windows, and a cache of the past.
+ */
+#include "base/die.h"
+#include "base/mem.h"
+#include "model/block.h"
+#include "model/cache.h"
+#include "tensor/flash.h"
+
+#include <math.h>
+#include <string.h>
+
+struct attn {
+	struct flash_shape shape;
+	size_t hidden, width, q_width, kv_width; /* width = q_width + 2 kv_width: a row of q, k, v */
+	int rotate;
+	enum qk_norm qk_norm;
+	struct norm q_norm, k_norm;
+	size_t qkv, out; /* linears */
+};
+
+struct attn_state {
+	float *qkv; /* [T, width], rotated */
+	float *raw; /* [T, q_width + kv_width]: q and k before their norms */
+	float *q_stat, *k_stat;
+	float *out, *lse;       /* [T, q_width], [T, heads] */
+	float *dqkv, *dout;     /* backward */
+	struct flash_seq *seqs; /* [T] */
+};
+
+static void *attn_build(struct net *n, size_t layer)
+{
+	const struct config *c = n->config;
+	struct attn *a = xcalloc(1, sizeof *a);
+	static const enum role fused[] = { ROLE_QKV }, split[] = { ROLE_Q, ROLE_K, ROLE_V },
+			       out[] = { ROLE_O };
+	a->hidden = c->hidden;
+	a->q_width = mul_size(c->heads, c->head_dim);
+	a->kv_width = mul_size(c->kv_heads, c->head_dim);
+	a->width = a->q_width + 2 * a->kv_width;
+	a->rotate = c->rope.enabled;
+	a->qk_norm = c->qk_norm;
+	a->shape = (struct flash_shape){ .heads = c->heads,
+		.kv_heads = c->kv_heads,
+		.head_dim = c->head_dim,
+		.scale = (float)(1 / sqrt((double)c->head_dim) /
+				 (c->inverse_layer_scale ? (double)layer + 1 : 1)),
+		.window = layer >= c->window_from ? c->window : 0 };
+	size_t outs[] = { a->q_width, a->kv_width, a->kv_width };
+	int is_fused = c->arch->names[ROLE_QKV] != NULL;
+	a->qkv = net_linear(n, is_fused ? fused : split, is_fused ? &a->width : outs, is_fused ? 1 : 3, layer,
+		c->hidden, c->qkv_bias, c->init_range);
+	if (c->qk_norm != QK_NORM_NONE) {
+		int whole = c->qk_norm == QK_NORM_WHOLE;
+		a->q_norm = net_norm(n, NORM_RMS, ROLE_Q_NORM, layer, whole ? a->q_width : c->head_dim);
+		a->k_norm = net_norm(n, NORM_RMS, ROLE_K_NORM, layer, whole ? a->kv_width : c->head_dim);
+	}
+	a->out = net_linear(n, out, &c->hidden, 1, layer, a->q_width, c->o_bias, net_residual_std(n));
+	return a;
+}
+
+/* How many vectors of a row each norm takes. */
+static size_t q_groups(const struct attn *a)
+{
+	return a->q_width / a->q_norm.dim;
+}
+
+static size_t k_groups(const struct attn *a)
+{
+	return a->kv_width / a->k_norm.dim;
+}
+
+static void attn_place(
+	const void *self, void *state, struct area *kept, struct area *scratch, size_t tokens, int train)
+{
+	const struct attn *a = self;
+	struct attn_state *s = state;
+	size_t f = sizeof(float);
+	s->qkv = area_take(kept, mul_size(tokens, a->width), f);
+	s->out = area_take(kept, mul_size(tokens, a->q_width), f);
+	s->seqs = area_take(scratch, tokens, sizeof *s->seqs);
+	if (!train)
+		return;
+	s->lse = area_take(kept, mul_size(tokens, a->shape.heads), f);
+	if (a->qk_norm != QK_NORM_NONE) {
+		s->raw = area_take(kept, mul_size(tokens, a->q_width + a->kv_width), f);
+		s->q_stat = area_take(kept, mul_size(tokens, 2 * q_groups(a)), f);
+		s->k_stat = area_take(kept, mul_size(tokens, 2 * k_groups(a)), f);
+	}
+	s->dqkv = area_take(scratch, mul_size(tokens, a->width), f);
+	s->dout = area_take(scratch, mul_size(tokens, a->q_width), f);
+}
+
+static void norm_qk(const struct attn *a, const struct attn_state *s, const struct pass *p)
+{
+	size_t ld = a->q_width + a->kv_width;
+	if (s->raw)
+#pragma omp parallel for
+		for (size_t t = 0; t < p->tokens; t++)
+			memcpy(s->raw + t * ld, s->qkv + t * a->width, ld * sizeof *s->raw);
+	norm_forward(
+		p->work, &a->q_norm, p->tokens, q_groups(a), s->qkv, a->width, s->qkv, a->width, s->q_stat);
+	norm_forward(p->work, &a->k_norm, p->tokens, k_groups(a), s->qkv + a->q_width, a->width,
+		s->qkv + a->q_width, a->width, s->k_stat);
+}
+
+/* Queries and keys of all rows; they stand side by side, so all heads turn in one go. */
+static void rotate(const struct attn *a, float *qkv, const struct pass *p, int inverse)
+{
+	size_t heads = a->shape.heads + a->shape.kv_heads, dim = a->shape.head_dim;
+#pragma omp parallel for
+	for (size_t t = 0; t < p->tokens; t++)
+		rope_rotate(qkv + t * a->width, heads, dim, p->angles + t * dim, inverse);
+}
+
+static struct flash_layout layout(const struct attn *a)
+{
+	size_t d = a->shape.head_dim;
+	return (struct flash_layout){ a->width, d, a->width, d, a->q_width, d };
+}
+
+/* Attention of the sequences without a cache, or of those with one: the two have other strides. */
+static void attend(const struct attn *a, const struct attn_state *s, const struct pass *p, int cached)
+{
+	struct flash_layout l = layout(a);
+	if (cached)
+		l.kv_stride = 2 * a->kv_width;
+	size_t n = 0;
+	for (size_t i = 0; i < p->nseqs; i++) {
+		const struct seq *q = &p->seqs[i];
+		if ((q->cache != NULL) != cached)
+			continue;
+		struct flash_seq f = { .row = p->first[i], .n = q->n };
+		const float *kv = s->qkv + f.row * a->width + a->q_width;
+		if (cached) {
+			f.past = cache_len(q->cache);
+			float *to = cache_rows(q->cache, p->step, f.past);
+			for (size_t t = 0; t < q->n; t++)
+				memcpy(to + t * 2 * a->kv_width, kv + t * a->width,
+					2 * a->kv_width * sizeof *to);
+			kv = cache_rows(q->cache, p->step, 0);
+		}
+		f.k = kv;
+		f.v = kv + a->kv_width;
+		s->seqs[n++] = f;
+	}
+	if (n)
+		flash_forward(&a->shape, &l, s->seqs, n, s->qkv, s->out, s->lse);
+}
+
+static void attn_forward(const void *self, void *state, const struct pass *p, const float *x, float *y)
+{
+	const struct attn *a = self;
+	const struct attn_state *s = state;
+	linear_forward(p->work, a->qkv, p->tokens, x, a->hidden, s->qkv, a->width);
+	if (a->qk_norm != QK_NORM_NONE)
+		norm_qk(a, s, p);
+	if (a->rotate)
+		rotate(a, s->qkv, p, 0);
+	attend(a, s, p, 0);
+	attend(a, s, p, 1);
+	linear_forward(p->work, a->out, p->tokens, s->out, a->q_width, y, a->hidden);
+}
+
+static void attend_back(const struct attn *a, const struct attn_state *s, const struct pass *p)
+{
+	struct flash_layout l = layout(a);
+	size_t n = 0;
+	memset(s->dqkv, 0, p->tokens * a->width * sizeof *s->dqkv);
+	for (size_t i = 0; i < p->nseqs; i++) {
+		ASSERT(!p->seqs[i].cache);
+		size_t at = p->first[i] * a->width + a->q_width;
+		s->seqs[n++] = (struct flash_seq){ .row = p->first[i],
+			.n = p->seqs[i].n,
+			.k = s->qkv + at,
+			.v = s->qkv + at + a->kv_width,
+			.dk = s->dqkv + at,
+			.dv = s->dqkv + at + a->kv_width };
+	}
+	flash_backward(&a->shape, &l, s->seqs, n, s->qkv, s->out, s->lse, s->dout, s->dqkv);
+}
+
+static void attn_backward(
+	const void *self, void *state, const struct pass *p, const float *x, const float *dy, float *dx)
+{
+	const struct attn *a = self;
+	const struct attn_state *s = state;
+	size_t raw_ld = a->q_width + a->kv_width, T = p->tokens;
+	linear_backward(p->work, a->out, T, s->out, a->q_width, dy, a->hidden, s->dout, a->q_width);
+	attend_back(a, s, p);
+	if (a->rotate)
+		rotate(a, s->dqkv, p, 1);
+	if (a->qk_norm != QK_NORM_NONE) {
+		float *dq = s->dqkv, *dk = s->dqkv + a->q_width;
+		norm_backward(p->work, &a->q_norm, T, q_groups(a), s->raw, raw_ld, s->q_stat, dq, a->width,
+			dq, a->width, 0);
+		norm_backward(p->work, &a->k_norm, T, k_groups(a), s->raw + a->q_width, raw_ld, s->k_stat, dk,
+			a->width, dk, a->width, 0);
+	}
+	linear_backward(p->work, a->qkv, T, x, a->hidden, s->dqkv, a->width, dx, a->hidden);
+}
+
+static size_t attn_cache_width(const void *self)
+{
+	return 2 * ((const struct attn *)self)->kv_width;
+}
+
+const struct block block_attention = { .name = "attention",
+	.build = attn_build,
+	.state_size = sizeof(struct attn_state),
+	.place = attn_place,
+	.forward = attn_forward,
+	.backward = attn_backward,
+	.cache_width = attn_cache_width };

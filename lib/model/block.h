@@ -1,0 +1,48 @@
+/*
+ * block: what stands inside a residual step. A row is a forward beside its backward, with its parameters and
+ * the memory that both need. Private to lib/model.
+ *
+ * To add one: a file with a `const struct block`, its roles in arch.h, a step in net_new, and in
+ * tests/unit/test_block.c its finite differences.
+ */
+#ifndef QUERN_BLOCK_H
+#define QUERN_BLOCK_H
+
+#include "model/net.h"
+#include "model/rope.h"
+#include "model/work.h"
+
+/* What a forward or backward call works on: the tokens of all sequences, one behind another. */
+struct pass {
+	struct work *work;
+	size_t tokens;
+	const struct seq *seqs;
+	size_t nseqs;
+	const size_t *first; /* [nseqs]: a sequence's first row; none is empty */
+	const float *angles; /* [tokens, head_dim]: cosines, then sines, of each row's position; NULL without
+				rope */
+	size_t step;         /* index of the step that computes */
+};
+
+struct block {
+	const char *name;
+	/* Adds the parameters of a layer to the table; returns how they are wired (freed with free). */
+	void *(*build)(struct net *n, size_t layer);
+	/* Size of the struct that `place` fills with pointers. */
+	size_t state_size;
+	/* Takes memory for up to `tokens` rows: `kept` lives from forward to backward, `scratch` for one
+	 * call. */
+	void (*place)(const void *self, void *state, struct area *kept, struct area *scratch, size_t tokens,
+		int train);
+	/* y [T, h] from x [T, h]; both keep their values until backward when training. */
+	void (*forward)(const void *self, void *state, const struct pass *p, const float *x, float *y);
+	/* dx [T, h] (overwritten) from dy [T, h]; accumulates into the gradients. */
+	void (*backward)(const void *self, void *state, const struct pass *p, const float *x, const float *dy,
+		float *dx);
+	/* Floats that a cache keeps for each position of the past. */
+	size_t (*cache_width)(const void *self);
+};
+
+extern const struct block block_attention, block_mlp;
+
+#endif

@@ -1,0 +1,166 @@
+/*
+ * forward: the decoder from ids to hidden states, and back. x += post(F(pre(x))) for every step of the net.
+ */
+#include "base/die.h"
+#include "model/cache.h"
+#include "model/session.h"
+#include "tensor/kern.h"
+
+#include <string.h>
+
+/* Columns that one thread sums at a time. */
+#define COLUMNS 64
+
+static void add_residual(const struct session *s, const float *x, const float *y, float *out)
+{
+	size_t h = s->work.net->config->hidden;
+#pragma omp parallel for
+	for (size_t t = 0; t < s->pass.tokens; t++) {
+		if (out != x)
+			memcpy(out + t * h, x + t * h, h * sizeof *out);
+		kern()->add(out + t * h, y + t * h, h);
+	}
+}
+
+/* --- embeddings
+ * ----------------------------------------------------------------------------------------------- */
+
+static void embed(const struct session *s, float *x)
+{
+	const struct net *n = s->work.net;
+	size_t h = n->config->hidden;
+	const float *table = work_weight(&s->work, n->embed);
+	const float *places = n->position == NO_OFFSET ? NULL : work_weight(&s->work, n->position);
+#pragma omp parallel for
+	for (size_t t = 0; t < s->pass.tokens; t++) {
+		memcpy(x + t * h, table + s->ids[t] * h, h * sizeof *x);
+		if (places)
+			kern()->add(x + t * h, places + s->positions[t] * h, h);
+	}
+}
+
+/* Threads share out the columns, so that every element adds its rows in order. */
+static void add_by_index(const float *dx, const uint32_t *index, size_t rows, size_t h, float *grad)
+{
+#pragma omp parallel for
+	for (size_t j = 0; j < h; j += COLUMNS) {
+		size_t m = h - j < COLUMNS ? h - j : COLUMNS;
+		for (size_t t = 0; t < rows; t++)
+			kern()->add(grad + index[t] * h + j, dx + t * h + j, m);
+	}
+}
+
+static void embed_backward(struct session *s, const float *dx)
+{
+	const struct net *n = s->work.net;
+	size_t h = n->config->hidden, T = s->pass.tokens;
+	add_by_index(dx, s->ids, T, h, work_grad(&s->work, n->embed));
+	if (n->position != NO_OFFSET)
+		add_by_index(dx, s->positions, T, h, work_grad(&s->work, n->position));
+}
+
+/* --- forward
+ * -------------------------------------------------------------------------------------------------- */
+
+static void begin_pass(struct session *s, const struct seq *seqs, size_t nseqs)
+{
+	const struct config *c = s->work.net->config;
+	struct pass *p = &s->pass;
+	*p = (struct pass){ .work = &s->work, .seqs = s->seqs, .first = s->first, .angles = s->angles };
+	for (size_t i = 0; i < nseqs; i++) {
+		size_t past = seqs[i].cache ? cache_len(seqs[i].cache) : 0;
+		if (!seqs[i].n)
+			continue;
+		ASSERT(seqs[i].n <= s->max_tokens - p->tokens);
+		ASSERT(!seqs[i].cache || past + seqs[i].n <= cache_room(seqs[i].cache));
+		ASSERT(past + seqs[i].n <= c->context);
+		s->seqs[p->nseqs] = seqs[i];
+		s->first[p->nseqs++] = p->tokens;
+		for (size_t t = 0; t < seqs[i].n; t++) {
+			ASSERT(seqs[i].ids[t] < c->vocab);
+			s->ids[p->tokens] = seqs[i].ids[t];
+			s->positions[p->tokens++] = (uint32_t)(past + t);
+		}
+	}
+	if (!c->rope.enabled)
+		return;
+#pragma omp parallel for
+	for (size_t t = 0; t < p->tokens; t++)
+		rope_angles(
+			s->freq, s->rope_factor, c->head_dim, s->positions[t], s->angles + t * c->head_dim);
+}
+
+static void step_forward(struct session *s, size_t i, float *out)
+{
+	const struct step *t = &s->work.net->steps[i];
+	struct step_state *st = &s->steps[i];
+	size_t h = s->work.net->config->hidden, T = s->pass.tokens;
+	const float *in = st->x;
+	s->pass.step = i;
+	if (t->has_pre) {
+		norm_forward(&s->work, &t->pre, T, 1, st->x, h, st->normed, h, st->pre_stat);
+		in = st->normed;
+	}
+	t->block->forward(t->self, st->block, &s->pass, in, t->has_post ? st->post_in : s->y);
+	if (t->has_post)
+		norm_forward(&s->work, &t->post, T, 1, st->post_in, h, s->y, h, st->post_stat);
+	add_residual(s, st->x, s->y, out);
+}
+
+void model_forward(struct session *s, const struct seq *seqs, size_t nseqs)
+{
+	const struct net *n = s->work.net;
+	size_t h = n->config->hidden;
+	if (s->packed != s->work.model->version) {
+		work_pack(&s->work);
+		s->packed = s->work.model->version;
+	}
+	begin_pass(s, seqs, nseqs);
+	embed(s, n->nsteps ? s->steps[0].x : s->last);
+	for (size_t i = 0; i < n->nsteps; i++)
+		step_forward(s, i, i + 1 < n->nsteps ? s->steps[i + 1].x : s->last);
+	norm_forward(&s->work, &n->final, s->pass.tokens, 1, s->last, h, s->hidden, h, s->last_stat);
+	for (size_t i = 0; i < s->pass.nseqs; i++)
+		if (s->seqs[i].cache)
+			cache_advance(s->seqs[i].cache, s->seqs[i].n);
+}
+
+const float *model_hidden(const struct session *s)
+{
+	return s->hidden;
+}
+
+/* --- backward
+ * ------------------------------------------------------------------------------------------------- */
+
+/* s->dres: the gradient behind step i on entry, before it on exit. */
+static void step_backward(struct session *s, size_t i)
+{
+	const struct step *t = &s->work.net->steps[i];
+	struct step_state *st = &s->steps[i];
+	size_t h = s->work.net->config->hidden, T = s->pass.tokens;
+	const float *dy = s->dres;
+	s->pass.step = i;
+	if (t->has_post) {
+		norm_backward(
+			&s->work, &t->post, T, 1, st->post_in, h, st->post_stat, s->dres, h, s->dy, h, 0);
+		dy = s->dy;
+	}
+	t->block->backward(t->self, st->block, &s->pass, t->has_pre ? st->normed : st->x, dy, s->dx);
+	if (t->has_pre)
+		norm_backward(&s->work, &t->pre, T, 1, st->x, h, st->pre_stat, s->dx, h, s->dres, h, 1);
+	else
+		add_residual(s, s->dres, s->dx, s->dres);
+}
+
+void model_backward(struct session *s)
+{
+	const struct net *n = s->work.net;
+	size_t h = n->config->hidden;
+	ASSERT(s->work.train);
+	norm_backward(&s->work, &n->final, s->pass.tokens, 1, s->last, h, s->last_stat, s->dhidden, h,
+		s->dres, h, 0);
+	for (size_t i = n->nsteps; i-- > 0;)
+		step_backward(s, i);
+	embed_backward(s, s->dres);
+}
