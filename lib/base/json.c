@@ -536,7 +536,7 @@ void json_add_str(struct buf *b, const char *s, size_t n)
 		static const char plain[] = "\"\\\b\f\n\r\t", esc[] = "\"\\bfnrt";
 		const char *k = c ? strchr(plain, c) : NULL;
 		if (k)
-			buf_addf(b, "\\%c", esc[k - plain]);
+			buf_add(b, (const char[]){ '\\', esc[k - plain] }, 2);
 		else if (c < 0x20)
 			buf_addf(b, "\\u%04x", c);
 		else

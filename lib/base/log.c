@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "base/die.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
@@ -96,9 +97,15 @@ int log_append(const char *path, const struct buf *line, struct err *e)
 		buf_release(&b);
 		return err_set(e, "%s: cannot open:", path);
 	}
-	ssize_t put = write(fd, b.p, b.n);
-	int bad = put != (ssize_t)b.n;
-	bad |= close(fd) < 0;
+	/* One write, so that the lines of several processes do not mix; a short one means a full disk. */
+	errno = ENOSPC;
+	int bad = write(fd, b.p, b.n) != (ssize_t)b.n;
+	int why = errno;
+	if (close(fd) < 0 && !bad) {
+		bad = 1;
+		why = errno;
+	}
 	buf_release(&b);
+	errno = why;
 	return bad ? err_set(e, "%s: cannot write:", path) : 0;
 }

@@ -6,7 +6,9 @@
 #include "base/par.h"
 #include "base/version.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,12 +17,19 @@
 
 struct opt_common common = { .seed = 42 };
 
+/* strto* would skip white space in front. */
+static int starts_blank(const char *s)
+{
+	return isspace((unsigned char)*s) || !*s;
+}
+
 int parse_num(const char *s, double *v)
 {
 	char *end;
 	errno = 0;
 	*v = strtod(s, &end);
-	return end == s || *end || (errno == ERANGE && fabs(*v) > 1) ? -1 : 0;
+	int too_large = errno == ERANGE && fabs(*v) > 1;
+	return starts_blank(s) || *end || isnan(*v) || too_large ? -1 : 0;
 }
 
 int parse_int(const char *s, int64_t *v)
@@ -28,31 +37,33 @@ int parse_int(const char *s, int64_t *v)
 	char *end;
 	errno = 0;
 	*v = strtoll(s, &end, 10);
-	return end == s || *end || errno ? -1 : 0;
+	return starts_blank(s) || *end || errno ? -1 : 0;
 }
 
 int parse_count(const char *s, uint64_t *v)
 {
-	static const char *const unit[] = { "", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti" };
-	static const double scale[] = { 1, 1e3, 1e6, 1e9, 1e12, 0x1p10, 0x1p20, 0x1p30, 0x1p40 };
-	char *end;
-	errno = 0;
+	static const struct {
+		const char *name;
+		uint64_t scale;
+	} unit[] = { { "", 1 }, { "k", 1000 }, { "M", 1000000 }, { "G", 1000000000 }, { "T", 1000000000000 },
+		{ "Ki", 1 << 10 }, { "Mi", 1 << 20 }, { "Gi", 1 << 30 }, { "Ti", UINT64_C(1) << 40 } };
+	char *end, *end_whole;
 	if (*s < '0' || *s > '9')
 		return -1;
-	unsigned long long whole = strtoull(s, &end, 10);
-	if (!*end) {
-		*v = whole;
-		return errno ? -1 : 0;
-	}
-	/* A fraction ("1.5G", "1e6") goes through a double and must come out whole. */
+	errno = 0;
+	uint64_t whole = strtoull(s, &end_whole, 10);
+	int too_large = errno != 0;
+	/* A fraction or an exponent ("1.5G", "1e6") goes through a double and must come out whole. */
 	double d = strtod(s, &end);
 	for (size_t i = 0; i < sizeof unit / sizeof *unit; i++) {
-		if (strcmp(end, unit[i]) == 0) {
-			d *= scale[i];
-			if (!(d >= 0 && d < 0x1p63) || d != floor(d))
-				return -1;
-			*v = (uint64_t)d;
-			return 0;
+		if (strcmp(end_whole, unit[i].name) == 0) {
+			*v = whole * unit[i].scale;
+			return too_large || whole > UINT64_MAX / unit[i].scale ? -1 : 0;
+		}
+		if (strcmp(end, unit[i].name) == 0) {
+			d *= (double)unit[i].scale;
+			*v = d < 0x1p63 ? (uint64_t)d : 0;
+			return d < 0x1p63 && d == floor(d) ? 0 : -1;
 		}
 	}
 	return -1;
@@ -309,14 +320,31 @@ static void on_signal(int sig)
 	raise(sig);
 }
 
+/* A signal that the parent had ignored (nohup, background jobs) stays so. */
+static void catch (int sig)
+{
+	struct sigaction sa = { .sa_handler = on_signal }, old;
+	if (sigaction(sig, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+		sigaction(sig, &sa, NULL);
+}
+
+/* When a standard descriptor is closed, the next file opened would take its place and get what is meant for
+ * it. Something that fails takes it instead. */
+static void hold_descriptors(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			(void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+}
+
 char **cmd_init(const struct command *c, int argc, char **argv, int *n)
 {
 	prog_name = c->name;
+	hold_descriptors();
 	atexit(io_remove_temps);
-	struct sigaction sa = { .sa_handler = on_signal };
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
+	catch (SIGINT);
+	catch (SIGTERM);
+	catch (SIGHUP);
 	/* SIGPIPE becomes an EPIPE that the writer sees, so that temporary files are removed first. */
 	signal(SIGPIPE, SIG_IGN);
 	int operands = 0, only_operands = 0;
@@ -332,6 +360,7 @@ char **cmd_init(const struct command *c, int argc, char **argv, int *n)
 			i += parse_letters(c->opts, argv + i, argc - 1 - i);
 		}
 		if (common.help) {
+			common.help = 0; /* the default that it prints */
 			print_help(c);
 			exit(cmd_end());
 		}
