@@ -21,13 +21,13 @@
 #define BATCH ((size_t)1 << 20)
 #define SHAPE_MAX 65536
 
-static int exact = 1, near_too, annotate, format = DOC_AUTO, preset = -1;
+static int exact, near_too, annotate, format = DOC_AUTO, preset = -1;
 static double threshold = 0.6;
 static uint64_t ngram = 5, bands = UINT64_MAX, rows = UINT64_MAX;
 static const char *field = "text", *temp_dir;
 
 static struct opt opts[] = {
-	{ "exact", 0, OPT_FLAG, &exact, NULL, "drop texts of equal bytes" },
+	{ "exact", 0, OPT_FLAG, &exact, NULL, "drop documents with the same text (the default)" },
 	{ "near", 0, OPT_FLAG, &near_too, NULL, "drop near duplicates too", OPT_BYTES },
 	{ "threshold", 't', OPT_NUM, &threshold, "J", "Jaccard similarity of near duplicates, at least",
 		OPT_BYTES },
@@ -371,8 +371,6 @@ static void set_rule(void)
 	for (size_t i = 0; i < sizeof near_only / sizeof *near_only; i++)
 		if (opt_find(opts, near_only[i])->given && !near_too)
 			die_usage("--%s goes with --near", near_only[i]);
-	if (!exact && !near_too)
-		die_usage("nothing to do without --exact and --near");
 	if (!(threshold > 0 && threshold <= 1))
 		die_usage("--threshold wants a number above 0, at most 1");
 	check_shape("ngram", ngram, SHINGLE_MAX);
