@@ -16,6 +16,11 @@
 	"*" CONTRACTIONS "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n" slash                                  \
 	"]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
+/* As cl100k in tiktoken: white space at the end of the text is one piece, lines in it or not. */
+#define CL100K_TAIL                                                                \
+	"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| " \
+	"?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+\\z|\\s*[\\r\\n]|\\s+(?!\\S)|\\s"
+
 /* The first row of a name is the text that is written for it; rows without a name are other spellings of the
  * same. */
 static const struct known {
@@ -32,7 +37,8 @@ static const struct known {
 		scan_gpt2 },
 	{ "llama3", CL100K("{1,3}"), scan_cl100k },
 	{ "gpt4", CL100K("{1,3}"), scan_cl100k },
-	{ "cl100k",
+	{ "cl100k", CL100K_TAIL, scan_cl100k_tail },
+	{ NULL,
 		"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| "
 		"?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+"
 		"|\\s++$|\\s*[\\r\\n]|\\s+(?!\\S)|\\s",
@@ -72,12 +78,16 @@ const char *pretok_known(const char *name)
 struct pretok *pretok_regex(const char *pattern, unsigned flags, struct err *e)
 {
 	struct pretok *p = xcalloc(1, sizeof *p);
-	p->text = xstrdup(pattern);
 	for (size_t i = 0; i < NKNOWN && !p->scan; i++) {
 		/* tiktoken's $ is the end of the text; with line ends it would be another rule. */
 		if (strcmp(known[i].text, pattern) == 0 && !(strchr(pattern, '$') && (flags & PRETOK_LINES)))
 			p->scan = known[i].scan;
 	}
+	for (size_t i = 0; i < NKNOWN && p->scan && !p->text; i++)
+		if (known[i].scan == p->scan)
+			p->text = xstrdup(known[i].text);
+	if (!p->text)
+		p->text = xstrdup(pattern);
 	scan_init();
 	if (!p->scan && !(p->rx = rx_new(pattern, (flags & PRETOK_LINES) != 0, e))) {
 		pretok_free(p);
@@ -104,6 +114,11 @@ void pretok_free(struct pretok *p)
 const char *pretok_text(const struct pretok *p)
 {
 	return p->text;
+}
+
+int pretok_tiles(const struct pretok *p)
+{
+	return p->scan != NULL;
 }
 
 struct splitter *splitter_new(const struct pretok *p)

@@ -27,8 +27,10 @@ struct pretok *pretok_new(const char *pattern, unsigned flags, struct err *e);
  */
 struct pretok *pretok_regex(const char *pattern, unsigned flags, struct err *e);
 void pretok_free(struct pretok *p);
-/* The regular expression, as tokenizer.json holds it. */
+/* The regular expression as tokenizer.json holds it, one text for all spellings of a known pattern. */
 const char *pretok_text(const struct pretok *p);
+/* Is every piece a match, whatever the text? (True of the known patterns.) */
+int pretok_tiles(const struct pretok *p);
 /* The expression behind a known name, NULL when there is none. */
 const char *pretok_known(const char *name);
 
