@@ -39,24 +39,28 @@ static void embed(const struct session *s, float *x)
 	}
 }
 
-/* Threads share out the columns, so that every element adds its rows in order. */
-static void add_by_index(const float *dx, const uint32_t *index, size_t rows, size_t h, float *grad)
+/* Threads share out the columns, so that every element adds its rows in order. Rows of index `frozen` are
+ * left out. */
+static void add_by_index(
+	const float *dx, const uint32_t *index, size_t rows, size_t h, int64_t frozen, float *grad)
 {
 #pragma omp parallel for
 	for (size_t j = 0; j < h; j += COLUMNS) {
 		size_t m = h - j < COLUMNS ? h - j : COLUMNS;
 		for (size_t t = 0; t < rows; t++)
-			kern()->add(grad + index[t] * h + j, dx + t * h + j, m);
+			if (index[t] != frozen)
+				kern()->add(grad + index[t] * h + j, dx + t * h + j, m);
 	}
 }
 
 static void embed_backward(struct session *s, const float *dx)
 {
 	const struct net *n = s->work.net;
-	size_t h = n->config->hidden, T = s->pass.tokens;
-	add_by_index(dx, s->ids, T, h, work_grad(&s->work, n->embed));
+	const struct config *c = n->config;
+	size_t h = c->hidden, T = s->pass.tokens;
+	add_by_index(dx, s->ids, T, h, c->arch->pad_frozen ? c->pad : -1, work_grad(&s->work, n->embed));
 	if (n->position != NO_OFFSET)
-		add_by_index(dx, s->positions, T, h, work_grad(&s->work, n->position));
+		add_by_index(dx, s->positions, T, h, -1, work_grad(&s->work, n->position));
 }
 
 /* --- forward
