@@ -1,91 +1,457 @@
 #include "tensor/flash.h"
+#include "base/die.h"
 #include "base/mem.h"
 #include "tensor/kern.h"
 
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
-/* The keys [*lo, *hi) that the query at position pos of a sequence of total positions sees. */
-static void visible(const struct flash_shape *s, size_t pos, size_t total, size_t *lo, size_t *hi)
+/*
+ * All products are tiles of the kernel table. A block of keys is packed once and serves every row of a task;
+ * a row's own numbers are the same whichever rows it shares tiles with, because tiles keep one sum an
+ * element, every row walks the same blocks, and a key that it does not see weighs exactly zero.
+ *
+ * Names: b is FLASH_BLOCK; d the head's dimension, dw the same rounded up to whole panels; mr, nr the tile.
+ */
+#define B FLASH_BLOCK
+#define ROWS 256 /* query rows of a forward task, over all heads of a group */
+#define NOTHING                                                                                    \
+	(-1e30f) /* a running maximum before the first key; finite, so that differences are no NaN \
+		  */
+
+static size_t least(size_t a, size_t b)
 {
-	*hi = s->not_causal ? total : pos + 1;
-	*lo = s->window && pos + 1 > s->window ? pos + 1 - s->window : 0;
+	return a < b ? a : b;
 }
 
-static size_t out_at(const struct flash_layout *l, size_t row, size_t h)
+static size_t most(size_t a, size_t b)
 {
-	return row * (l->out_stride ? l->out_stride : l->q_stride) +
-	       h * (l->out_head_stride ? l->out_head_stride : l->q_head_stride);
+	return a > b ? a : b;
 }
 
-static void forward_row(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *f,
-	size_t h, size_t i, const float *q, float *out, float *lse)
+static size_t div_up(size_t a, size_t b)
+{
+	return (a + b - 1) / b;
+}
+
+/* One scratch area, a part for every thread. */
+static struct {
+	float *p;
+	size_t bytes;
+} scratch;
+
+void flash_release(void)
+{
+	mem_free(scratch.p, scratch.bytes);
+	scratch.p = NULL;
+	scratch.bytes = 0;
+}
+
+static void scratch_need(size_t floats)
+{
+	size_t bytes = mul_size(mul_size(floats, sizeof(float)), (size_t)omp_get_max_threads());
+	if (bytes > scratch.bytes) {
+		flash_release();
+		scratch.p = mem_alloc(bytes);
+		scratch.bytes = bytes;
+	}
+}
+
+/* The next n floats of a thread's part, on a line of their own; with no base, sizes are just added up. */
+static float *take(float *base, size_t *at, size_t n)
+{
+	float *p = base ? base + *at : NULL;
+	*at += div_up(n, 16) * 16;
+	return p;
+}
+
+/* Row r, head h of out and dout. */
+static size_t out_at(const struct flash_layout *l, size_t r, size_t h)
+{
+	return l->out_stride ? r * l->out_stride + h * l->out_head_stride
+			     : r * l->q_stride + h * l->q_head_stride;
+}
+
+/* The keys [lo, hi) that the query at a position sees. */
+struct view {
+	size_t lo, hi;
+};
+
+static struct view view_of(const struct flash_shape *s, const struct flash_seq *f, size_t query)
+{
+	size_t pos = f->past + query;
+	return (struct view){ s->window && pos + 1 > s->window ? pos + 1 - s->window : 0,
+		s->not_causal ? f->past + f->n : pos + 1 };
+}
+
+/* Scores of keys [first, first + B) outside the view become -inf. */
+static void mask(float *row, size_t first, struct view v)
+{
+	for (size_t j = 0; j < B; j++)
+		if (first + j < v.lo || first + j >= v.hi)
+			row[j] = -(float)INFINITY;
+}
+
+/* y: panels [B / nr][d][nr] of `keys` rows of x turned. */
+static void pack_turned(float *y, const float *x, size_t stride, size_t d, size_t keys)
 {
 	const struct kern *kn = kern();
-	size_t d = s->head_dim, kvh = h / (s->heads / s->kv_heads), lo, hi;
-	visible(s, f->past + i, f->past + f->n, &lo, &hi);
-	const float *qr = q + (f->row + i) * l->q_stride + h * l->q_head_stride;
-	float *o = out + out_at(l, f->row + i, h);
-	float m = -1e30f, sum = 0, p[FLASH_BLOCK];
-	memset(o, 0, d * sizeof *o);
-	for (size_t b = lo / FLASH_BLOCK; b * FLASH_BLOCK < hi; b++) {
-		const float *k = f->k + b * FLASH_BLOCK * l->kv_stride + kvh * l->kv_head_stride;
-		const float *v = f->v + b * FLASH_BLOCK * l->kv_stride + kvh * l->kv_head_stride;
-		for (size_t j = 0; j < FLASH_BLOCK; j++) {
-			size_t pos = b * FLASH_BLOCK + j;
-			p[j] = pos < lo || pos >= hi ? -(float)INFINITY
-						     : s->scale * kn->dot(qr, k + j * l->kv_stride, d);
+	for (size_t j = 0; j < B; j += kn->nr)
+		kn->pack_f32(y + j * d, kn->nr, x + j * stride, 1, stride, d,
+			keys > j ? least(keys - j, kn->nr) : 0);
+}
+
+/* y: panels [dw / nr][rows][nr] of x. */
+static void pack_plain(float *y, const float *x, size_t stride, size_t d, size_t rows)
+{
+	const struct kern *kn = kern();
+	for (size_t j = 0; j < d; j += kn->nr)
+		kn->pack_f32(y + j * rows, kn->nr, x + j, stride, 1, rows, least(d - j, kn->nr));
+}
+
+/* scores[m][B] = A (packed [d][m]) x turned panels. */
+static void scores(float *s, const float *a, const float *turned, size_t d, size_t m)
+{
+	const struct kern *kn = kern();
+	for (size_t j = 0; j < B; j += kn->nr)
+		kn->tile_f32(d, a, turned + j * d, NULL, 0, s + j, B, m, kn->nr);
+}
+
+/* y[m][dw] += A (packed [k][m]) x plain panels of `deep` rows, k <= deep. */
+static void gather(float *y, const float *a, const float *plain, size_t dw, size_t k, size_t deep, size_t m)
+{
+	const struct kern *kn = kern();
+	for (size_t j = 0; j < dw; j += kn->nr)
+		kn->tile_f32(k, a, plain + j * deep, y + j, dw, y + j, dw, m, kn->nr);
+}
+
+/* --- forward
+ * -------------------------------------------------------------------------------------------------- */
+
+/*
+ * A task: queries [first, first + queries) of a sequence, all heads that read one kv head. Its rows stand in
+ * `lines` of `length`: a line is a head's queries or, when there is one query (decoding), the heads of that
+ * query. Tiles are cut from one line.
+ */
+struct job {
+	const struct flash_shape *s;
+	const struct flash_layout *l;
+	const struct flash_seq *f;
+	size_t kv_head, group, first, queries;
+	size_t d, dw;
+	size_t lines, length;
+	float *q, *o, *m, *sum, *kp, *vp, *sc, *p;
+};
+
+/* Queries of a task. */
+static size_t job_queries(const struct flash_shape *s)
+{
+	return most(1, ROWS / (s->heads / s->kv_heads));
+}
+
+/* Pointers into the scratch (NULL: just the size in floats is wanted). */
+static size_t job_scratch(struct job *t, float *base)
+{
+	size_t rows = job_queries(t->s) * t->group, mr = kern()->mr;
+	size_t at = 0;
+	t->q = take(base, &at, rows * t->d);
+	t->o = take(base, &at, rows * t->dw);
+	t->m = take(base, &at, rows);
+	t->sum = take(base, &at, rows);
+	t->kp = take(base, &at, B * t->d);
+	t->vp = take(base, &at, B * t->dw);
+	t->sc = take(base, &at, mr * B);
+	t->p = take(base, &at, mr * B);
+	return at;
+}
+
+static size_t job_query(const struct job *t, size_t i)
+{
+	return t->first + (t->queries > 1 ? i : 0);
+}
+
+static size_t job_head(const struct job *t, size_t line, size_t i)
+{
+	return t->kv_head * t->group + (t->queries > 1 ? line : i);
+}
+
+/* Of row (line, i) in q. */
+static size_t job_offset(const struct job *t, size_t line, size_t i)
+{
+	return (t->f->row + job_query(t, i)) * t->l->q_stride + job_head(t, line, i) * t->l->q_head_stride;
+}
+
+static void job_begin(struct job *t, const float *q)
+{
+	const struct kern *kn = kern();
+	size_t rows = t->lines * t->length, step = t->queries > 1 ? t->l->q_stride : t->l->q_head_stride;
+	for (size_t line = 0; line < t->lines; line++)
+		for (size_t i = 0; i < t->length; i += kn->mr) {
+			size_t m = least(kn->mr, t->length - i);
+			kn->pack_f32(t->q + (line * t->length + i) * t->d, m, q + job_offset(t, line, i), 1,
+				step, t->d, m);
 		}
-		kn->scale(o, kn->softmax_step(p, FLASH_BLOCK, &m, &sum), o, d);
-		for (size_t j = 0; j < FLASH_BLOCK; j++)
-			if (b * FLASH_BLOCK + j >= lo && b * FLASH_BLOCK + j < hi)
-				kn->axpy(o, p[j], v + j * l->kv_stride, d);
+	kn->scale(t->q, t->s->scale, t->q, rows * t->d);
+	memset(t->o, 0, rows * t->dw * sizeof *t->o);
+	for (size_t r = 0; r < rows; r++) {
+		t->m[r] = NOTHING;
+		t->sum[r] = 0;
 	}
-	kn->scale(o, 1 / sum, o, d);
-	if (lse)
-		lse[(f->row + i) * s->heads + h] = m + logf(sum);
+}
+
+/* Rows [i, i + m) of a line against the block of keys that starts at `first`. */
+static void job_tile(struct job *t, size_t line, size_t i, size_t m, size_t first)
+{
+	const struct kern *kn = kern();
+	struct view top = view_of(t->s, t->f, job_query(t, i)),
+		    end = view_of(t->s, t->f, job_query(t, i + m - 1));
+	if (end.hi <= first || top.lo >= first + B)
+		return;
+	size_t r = line * t->length + i, keys = least(B, end.hi - first);
+	scores(t->sc, t->q + r * t->d, t->kp, t->d, m);
+	int whole = top.hi >= first + B && end.lo <= first;
+	for (size_t x = 0; x < m; x++) {
+		float *o = t->o + (r + x) * t->dw;
+		if (!whole)
+			mask(t->sc + x * B, first, view_of(t->s, t->f, job_query(t, i + x)));
+		float shrink = kn->softmax_step(t->sc + x * B, B, &t->m[r + x], &t->sum[r + x]);
+		if (shrink < 1)
+			kn->scale(o, shrink, o, t->dw);
+	}
+	kn->pack_f32(t->p, m, t->sc, 1, B, keys, m);
+	gather(t->o + r * t->dw, t->p, t->vp, t->dw, keys, least(B, t->f->past + t->f->n - first), m);
+}
+
+static void job_end(const struct job *t, float *out, float *lse)
+{
+	for (size_t line = 0; line < t->lines; line++)
+		for (size_t i = 0; i < t->length; i++) {
+			size_t r = line * t->length + i, h = job_head(t, line, i);
+			size_t row = t->f->row + job_query(t, i);
+			kern()->scale(out + out_at(t->l, row, h), 1 / t->sum[r], t->o + r * t->dw, t->d);
+			if (lse)
+				lse[row * t->s->heads + h] = t->m[r] + logf(t->sum[r]);
+		}
+}
+
+static void job_run(struct job *t, const float *q, float *out, float *lse)
+{
+	const struct flash_layout *l = t->l;
+	size_t total = t->f->past + t->f->n, mr = kern()->mr;
+	size_t from = view_of(t->s, t->f, t->first).lo / B * B;
+	size_t to = view_of(t->s, t->f, t->first + t->queries - 1).hi;
+	t->lines = t->queries > 1 ? t->group : 1;
+	t->length = t->queries > 1 ? t->queries : t->group;
+	job_begin(t, q);
+	for (size_t first = from; first < to; first += B) {
+		size_t keys = least(B, total - first),
+		       at = first * l->kv_stride + t->kv_head * l->kv_head_stride;
+		pack_turned(t->kp, t->f->k + at, l->kv_stride, t->d, keys);
+		pack_plain(t->vp, t->f->v + at, l->kv_stride, t->d, keys);
+		for (size_t line = 0; line < t->lines; line++)
+			for (size_t i = 0; i < t->length; i += mr)
+				job_tile(t, line, i, least(mr, t->length - i), first);
+	}
+	job_end(t, out, lse);
+}
+
+static size_t panel_width(size_t d)
+{
+	return div_up(d, kern()->nr) * kern()->nr;
 }
 
 void flash_forward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
 	size_t nseqs, const float *q, float *out, float *lse)
 {
-	for (size_t t = 0; t < nseqs; t++) {
-#pragma omp parallel for schedule(dynamic, 16)
-		for (size_t r = 0; r < seqs[t].n * s->heads; r++)
-			forward_row(s, l, &seqs[t], r % s->heads, r / s->heads, q, out, lse);
+	ASSERT(s->kv_heads && s->heads % s->kv_heads == 0 && B % kern()->nr == 0);
+	size_t step = job_queries(s), longest = 0;
+	for (size_t i = 0; i < nseqs; i++)
+		longest = most(longest, seqs[i].n);
+	struct job proto = { .s = s,
+		.l = l,
+		.group = s->heads / s->kv_heads,
+		.d = s->head_dim,
+		.dw = panel_width(s->head_dim) };
+	size_t part = job_scratch(&proto, NULL), chunks = div_up(longest, step), each = nseqs * s->kv_heads;
+	scratch_need(part);
+	/* The longest tasks, those of the last queries, first. */
+#pragma omp parallel for schedule(dynamic, 1)
+	for (size_t u = 0; u < chunks * each; u++) {
+		struct job t = proto;
+		t.f = &seqs[u % each / s->kv_heads];
+		t.kv_head = u % s->kv_heads;
+		t.first = (chunks - 1 - u / each) * step;
+		if (t.first >= t.f->n)
+			continue;
+		t.queries = least(step, t.f->n - t.first);
+		job_scratch(&t, scratch.p + part * (size_t)omp_get_thread_num());
+		job_run(&t, q, out, lse);
 	}
 }
 
-static void backward_kv_head(const struct flash_shape *s, const struct flash_layout *l,
-	const struct flash_seq *f, size_t kvh, const float *q, const float *out, const float *lse,
-	const float *dout, float *dq)
+/* --- backward
+ * ------------------------------------------------------------------------------------------------- */
+
+/*
+ * With P = exp(scale q k^T - lse), delta = sum(out dout) a row (Dao et al. 2022, appendix B.2):
+ * dv = P^T dout, dP = dout v^T, dS = P (dP - delta), dq = scale dS k, dk = dS^T (scale q).
+ * A task owns one kv head of a sequence: dk and dv sum over its heads and query blocks in order, dq over key
+ * blocks.
+ */
+struct back {
+	const struct flash_shape *s;
+	const struct flash_layout *l;
+	const struct flash_seq *f;
+	size_t kv_head, d, dw;
+	size_t high; /* rows of a block of queries: whole tiles, about B */
+	/* Of one head's queries: turned for tiles as A, plain panels a block as B, sums. */
+	float *qa, *da, *qb, *db, *dq, *delta, *lse;
+	/* Of one block of keys. */
+	float *kt, *vt, *kb, *dk, *dv;
+	/* Of one pair of blocks: P and dS [high][B], and one tile of them packed. */
+	float *p, *ds, *pack;
+};
+
+static size_t back_scratch(struct back *t, size_t n, float *base)
+{
+	size_t mr = kern()->mr;
+	size_t at = 0;
+	t->high = most(1, B / mr) * mr;
+	t->qa = take(base, &at, n * t->d);
+	t->da = take(base, &at, n * t->d);
+	t->qb = take(base, &at, n * t->dw);
+	t->db = take(base, &at, n * t->dw);
+	t->dq = take(base, &at, n * t->dw);
+	t->delta = take(base, &at, n);
+	t->lse = take(base, &at, n);
+	t->kt = take(base, &at, B * t->d);
+	t->vt = take(base, &at, B * t->d);
+	t->kb = take(base, &at, B * t->dw);
+	t->dk = take(base, &at, B * t->dw);
+	t->dv = take(base, &at, B * t->dw);
+	t->p = take(base, &at, t->high * B);
+	t->ds = take(base, &at, t->high * B);
+	t->pack = take(base, &at, mr * most(B, t->high));
+	return at;
+}
+
+static void back_pack_head(
+	struct back *t, size_t h, const float *q, const float *out, const float *lse, const float *dout)
 {
 	const struct kern *kn = kern();
-	size_t d = s->head_dim, group = s->heads / s->kv_heads;
-	for (size_t h = kvh * group; h < (kvh + 1) * group; h++) {
-		for (size_t i = 0; i < f->n; i++) {
-			size_t at = (f->row + i) * l->q_stride + h * l->q_head_stride, lo, hi;
-			size_t oat = out_at(l, f->row + i, h);
-			visible(s, i, f->n, &lo, &hi);
-			float delta = kn->dot(out + oat, dout + oat, d);
-			memset(dq + at, 0, d * sizeof *dq);
-			for (size_t j = lo; j < hi; j++) {
-				size_t kv = j * l->kv_stride + kvh * l->kv_head_stride;
-				float p = expf(s->scale * kn->dot(q + at, f->k + kv, d) -
-					       lse[(f->row + i) * s->heads + h]);
-				float ds = p * (kn->dot(dout + oat, f->v + kv, d) - delta) * s->scale;
-				kn->axpy(dq + at, ds, f->k + kv, d);
-				kn->axpy(f->dk + kv, ds, q + at, d);
-				kn->axpy(f->dv + kv, p, dout + oat, d);
-			}
+	size_t n = t->f->n, stride = t->l->q_stride, step = t->l->out_stride ? t->l->out_stride : stride;
+	q += t->f->row * stride + h * t->l->q_head_stride;
+	out += out_at(t->l, t->f->row, h);
+	dout += out_at(t->l, t->f->row, h);
+	for (size_t i = 0; i < n; i += kn->mr) {
+		size_t m = least(kn->mr, n - i);
+		kn->pack_f32(t->qa + i * t->d, m, q + i * stride, 1, stride, t->d, m);
+		kn->pack_f32(t->da + i * t->d, m, dout + i * step, 1, step, t->d, m);
+	}
+	for (size_t i = 0; i < n; i += t->high) {
+		size_t rows = least(t->high, n - i);
+		pack_plain(t->qb + i * t->dw, q + i * stride, stride, t->d, rows);
+		pack_plain(t->db + i * t->dw, dout + i * step, step, t->d, rows);
+	}
+	kn->scale(t->qa, t->s->scale, t->qa, n * t->d);
+	kn->scale(t->qb, t->s->scale, t->qb, n * t->dw);
+	for (size_t i = 0; i < n; i++) {
+		t->delta[i] = kn->dot(out + i * step, dout + i * step, t->d);
+		t->lse[i] = lse[(t->f->row + i) * t->s->heads + h];
+	}
+	memset(t->dq, 0, n * t->dw * sizeof *t->dq);
+}
+
+/* P and dS of queries [i, i + rows) and the keys from `first`, and dq of them. */
+static void back_scores(struct back *t, size_t i, size_t rows, size_t first, size_t keys)
+{
+	const struct kern *kn = kern();
+	int whole = view_of(t->s, t->f, i).hi >= first + B && view_of(t->s, t->f, i + rows - 1).lo <= first;
+	for (size_t x = 0; x < rows; x += kn->mr) {
+		size_t m = least(kn->mr, rows - x);
+		float *p = t->p + x * B, *ds = t->ds + x * B;
+		scores(p, t->qa + (i + x) * t->d, t->kt, t->d, m);
+		scores(ds, t->da + (i + x) * t->d, t->vt, t->d, m);
+		for (size_t y = 0; y < m; y++) {
+			size_t r = i + x + y;
+			if (!whole)
+				mask(p + y * B, first, view_of(t->s, t->f, r));
+			kn->softmax_back(p + y * B, ds + y * B, B, t->lse[r], t->delta[r]);
 		}
+		kn->pack_f32(t->pack, m, ds, 1, B, keys, m);
+		gather(t->dq + (i + x) * t->dw, t->pack, t->kb, t->dw, keys, keys, m);
+	}
+}
+
+/* sum[keys][dw] += w^T x, w [rows][B], x plain panels. */
+static void back_gather(
+	struct back *t, float *sum, const float *w, const float *plain, size_t rows, size_t keys)
+{
+	const struct kern *kn = kern();
+	for (size_t j = 0; j < keys; j += kn->mr) {
+		size_t m = least(kn->mr, keys - j);
+		kn->pack_f32(t->pack, m, w + j, B, 1, rows, m);
+		gather(sum + j * t->dw, t->pack, plain, t->dw, rows, rows, m);
+	}
+}
+
+static void back_keys(struct back *t, size_t first)
+{
+	const struct kern *kn = kern();
+	size_t n = t->f->n, keys = least(B, n - first), stride = t->l->kv_stride;
+	size_t at = first * stride + t->kv_head * t->l->kv_head_stride;
+	pack_turned(t->kt, t->f->k + at, stride, t->d, keys);
+	pack_turned(t->vt, t->f->v + at, stride, t->d, keys);
+	pack_plain(t->kb, t->f->k + at, stride, t->d, keys);
+	memset(t->dk, 0, keys * t->dw * sizeof *t->dk);
+	memset(t->dv, 0, keys * t->dw * sizeof *t->dv);
+	for (size_t i = t->s->not_causal ? 0 : first / t->high * t->high; i < n; i += t->high) {
+		size_t rows = least(t->high, n - i);
+		if (view_of(t->s, t->f, i).lo >= first + keys)
+			break;
+		back_scores(t, i, rows, first, keys);
+		back_gather(t, t->dv, t->p, t->db + i * t->dw, rows, keys);
+		back_gather(t, t->dk, t->ds, t->qb + i * t->dw, rows, keys);
+	}
+	for (size_t j = 0; j < keys; j++) {
+		kn->add(t->f->dk + at + j * stride, t->dk + j * t->dw, t->d);
+		kn->add(t->f->dv + at + j * stride, t->dv + j * t->dw, t->d);
+	}
+}
+
+static void back_run(
+	struct back *t, const float *q, const float *out, const float *lse, const float *dout, float *dq)
+{
+	size_t group = t->s->heads / t->s->kv_heads;
+	for (size_t h = t->kv_head * group; h < (t->kv_head + 1) * group; h++) {
+		size_t at = t->f->row * t->l->q_stride + h * t->l->q_head_stride;
+		back_pack_head(t, h, q, out, lse, dout);
+		for (size_t first = 0; first < t->f->n; first += B)
+			back_keys(t, first);
+		for (size_t i = 0; i < t->f->n; i++)
+			kern()->scale(dq + at + i * t->l->q_stride, t->s->scale, t->dq + i * t->dw, t->d);
 	}
 }
 
 void flash_backward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
 	size_t nseqs, const float *q, const float *out, const float *lse, const float *dout, float *dq)
 {
+	ASSERT(s->kv_heads && s->heads % s->kv_heads == 0 && B % kern()->nr == 0);
+	size_t longest = 0;
+	for (size_t i = 0; i < nseqs; i++) {
+		ASSERT(seqs[i].past == 0);
+		longest = most(longest, seqs[i].n);
+	}
+	struct back proto = { .s = s, .l = l, .d = s->head_dim, .dw = panel_width(s->head_dim) };
+	size_t part = back_scratch(&proto, longest, NULL);
+	scratch_need(part);
 #pragma omp parallel for schedule(dynamic, 1)
-	for (size_t t = 0; t < nseqs * s->kv_heads; t++)
-		backward_kv_head(s, l, &seqs[t / s->kv_heads], t % s->kv_heads, q, out, lse, dout, dq);
+	for (size_t u = 0; u < nseqs * s->kv_heads; u++) {
+		struct back t = proto;
+		t.f = &seqs[u / s->kv_heads];
+		t.kv_head = u % s->kv_heads;
+		back_scratch(&t, longest, scratch.p + part * (size_t)omp_get_thread_num());
+		back_run(&t, q, out, lse, dout, dq);
+	}
 }

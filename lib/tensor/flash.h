@@ -45,4 +45,7 @@ void flash_forward(const struct flash_shape *s, const struct flash_layout *l, co
 void flash_backward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
 	size_t nseqs, const float *q, const float *out, const float *lse, const float *dout, float *dq);
 
+/* Scratch kept between calls; for leak checkers. */
+void flash_release(void);
+
 #endif

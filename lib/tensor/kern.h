@@ -65,6 +65,8 @@ struct kern {
 	 * m and l become m' and l exp(m - m') + sum x; returns exp(m - m'), what sums made so far are to be
 	 * scaled by. */
 	float (*softmax_step)(float *x, size_t n, float *m, float *l);
+	/* Its way back: p holds scores and becomes exp(p - lse); dp becomes p (dp - delta). */
+	void (*softmax_back)(float *p, float *dp, size_t n, float lse, float delta);
 };
 
 /* The row in use: the best supported one, or QUERN_ISA's (the best one when that cannot be had: see

@@ -155,17 +155,27 @@ static float row_lse(const float *x, float scale, size_t n)
 	return m + logf(tree_sum(s));
 }
 
+struct sigmoid {
+	float s, rest; /* sigmoid(x) and 1 - sigmoid(x), both to full relative precision */
+};
+
+static inline struct sigmoid sigmoid_f32(float x)
+{
+	float e = exp_f32(-fabsf(x)), big = 1.0f / (1.0f + e), small = e * big;
+	return (struct sigmoid){ x < 0 ? small : big, x < 0 ? big : small };
+}
+
 static void row_silu(float *y, const float *x, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		y[i] = x[i] / (1.0f + exp_f32(-x[i]));
+		y[i] = x[i] * sigmoid_f32(x[i]).s;
 }
 
 static void row_silu_back(float *dx, const float *dy, const float *x, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		float s = 1.0f / (1.0f + exp_f32(-x[i]));
-		dx[i] = dy[i] * (s * (1.0f + x[i] * (1.0f - s)));
+		struct sigmoid g = sigmoid_f32(x[i]);
+		dx[i] = dy[i] * (g.s * (1.0f + x[i] * g.rest));
 	}
 }
 
@@ -175,18 +185,16 @@ static void row_silu_back(float *dx, const float *dy, const float *x, size_t n)
 
 static void row_gelu_tanh(float *y, const float *x, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		float u2 = GELU_2A * (x[i] + GELU_B * x[i] * x[i] * x[i]);
-		y[i] = x[i] / (1.0f + exp_f32(-u2));
-	}
+	for (size_t i = 0; i < n; i++)
+		y[i] = x[i] * sigmoid_f32(GELU_2A * (x[i] + GELU_B * x[i] * x[i] * x[i])).s;
 }
 
 static void row_gelu_tanh_back(float *dx, const float *dy, const float *x, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		float q = x[i] * x[i];
-		float s = 1.0f / (1.0f + exp_f32(-(GELU_2A * (x[i] + GELU_B * q * x[i]))));
-		dx[i] = dy[i] * (s + x[i] * s * (1.0f - s) * (GELU_2A * (1.0f + 3.0f * GELU_B * q)));
+		struct sigmoid g = sigmoid_f32(GELU_2A * (x[i] + GELU_B * q * x[i]));
+		dx[i] = dy[i] * (g.s * (1.0f + x[i] * g.rest * (GELU_2A * (1.0f + 3.0f * GELU_B * q))));
 	}
 }
 
@@ -220,6 +228,14 @@ static float row_softmax_step(float *x, size_t n, float *m, float *l)
 	return shrink;
 }
 
+static void row_softmax_back(float *p, float *dp, size_t n, float lse, float delta)
+{
+	for (size_t i = 0; i < n; i++) {
+		p[i] = exp_f32(p[i] - lse);
+		dp[i] = p[i] * (dp[i] - delta);
+	}
+}
+
 /* Packing from any strides; the sets have faster ways when one of them is 1. */
 static inline void pack_any_f32(
 	float *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
@@ -248,6 +264,7 @@ static inline void pack_any_bf16(
 	.sum = row_sum, .dot = row_dot, .max = row_max, .add = row_add, .axpy = row_axpy,             \
 	.scale = row_scale, .mul = row_mul, .exp_sum = row_exp_sum, .lse = row_lse, .silu = row_silu, \
 	.silu_back = row_silu_back, .gelu_tanh = row_gelu_tanh, .gelu_tanh_back = row_gelu_tanh_back, \
-	.adamw = row_adamw, .to_bf16 = row_to_bf16, .softmax_step = row_softmax_step
+	.adamw = row_adamw, .to_bf16 = row_to_bf16, .softmax_step = row_softmax_step,                 \
+	.softmax_back = row_softmax_back
 
 #endif

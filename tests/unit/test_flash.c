@@ -1,0 +1,298 @@
+/* Attention against a plain double-precision one, and the same bits cached or not, whatever stands beside. */
+#include "tap.h"
+
+#include "base/mem.h"
+#include "base/par.h"
+#include "base/rng.h"
+#include "tensor/flash.h"
+#include "tensor/kern.h"
+
+#include <stdlib.h>
+
+static struct rng rng;
+
+static float *numbers(size_t n)
+{
+	float *x = xmalloc((n + 1) * sizeof *x);
+	for (size_t i = 0; i < n; i++)
+		x[i] = (float)rng_normal(&rng);
+	return x;
+}
+
+#define MAX_SEQS 4
+
+/* Sequences one behind another in q [rows][heads][d]; k and v [rows][kv_heads][d]. */
+struct setup {
+	struct flash_shape s;
+	struct flash_layout l;
+	size_t nseqs, rows, qsize, outsize, kvsize;
+	struct flash_seq seqs[MAX_SEQS];
+	float *q, *k, *v, *dout;
+};
+
+static struct setup setup_new(struct flash_shape s, const size_t *lengths, size_t nseqs)
+{
+	struct setup t = { .s = s, .nseqs = nseqs };
+	/* heads and rows do not quite touch */
+	t.l.q_head_stride = s.head_dim + 1;
+	t.l.q_stride = s.heads * t.l.q_head_stride + 2;
+	t.l.out_head_stride = s.head_dim;
+	t.l.out_stride = s.heads * s.head_dim + 3;
+	t.l.kv_head_stride = s.head_dim + 2;
+	t.l.kv_stride = s.kv_heads * t.l.kv_head_stride + 1;
+	for (size_t i = 0; i < nseqs; i++) {
+		t.seqs[i] = (struct flash_seq){ .row = t.rows, .n = lengths[i] };
+		t.rows += lengths[i];
+	}
+	t.qsize = t.rows * t.l.q_stride;
+	t.outsize = t.rows * t.l.out_stride;
+	t.kvsize = t.rows * t.l.kv_stride;
+	t.q = numbers(t.qsize);
+	t.k = numbers(t.kvsize);
+	t.v = numbers(t.kvsize);
+	t.dout = numbers(t.outsize);
+	for (size_t i = 0; i < nseqs; i++) {
+		t.seqs[i].k = t.k + t.seqs[i].row * t.l.kv_stride;
+		t.seqs[i].v = t.v + t.seqs[i].row * t.l.kv_stride;
+	}
+	return t;
+}
+
+static void setup_free(struct setup *t)
+{
+	free(t->q);
+	free(t->k);
+	free(t->v);
+	free(t->dout);
+}
+
+/* What forward and backward leave. */
+struct result {
+	float *out, *lse, *dq, *dk, *dv;
+};
+
+static struct result run(const struct setup *t, int backward)
+{
+	struct result r = { numbers(t->outsize), numbers(t->rows * t->s.heads),
+		xcalloc(t->qsize, sizeof(float)), xcalloc(t->kvsize, sizeof(float)),
+		xcalloc(t->kvsize, sizeof(float)) };
+	struct flash_seq seqs[MAX_SEQS];
+	for (size_t i = 0; i < t->nseqs; i++) {
+		seqs[i] = t->seqs[i];
+		seqs[i].dk = r.dk + seqs[i].row * t->l.kv_stride;
+		seqs[i].dv = r.dv + seqs[i].row * t->l.kv_stride;
+	}
+	memset(r.out, 0, t->outsize * sizeof *r.out);
+	flash_forward(&t->s, &t->l, seqs, t->nseqs, t->q, r.out, r.lse);
+	if (backward)
+		flash_backward(&t->s, &t->l, seqs, t->nseqs, t->q, r.out, r.lse, t->dout, r.dq);
+	return r;
+}
+
+static void result_free(struct result *r)
+{
+	free(r->out);
+	free(r->lse);
+	free(r->dq);
+	free(r->dk);
+	free(r->dv);
+}
+
+static int result_same(const struct setup *t, const struct result *a, const struct result *b)
+{
+	return memcmp(a->out, b->out, t->outsize * 4) == 0 &&
+	       memcmp(a->lse, b->lse, t->rows * t->s.heads * 4) == 0 &&
+	       memcmp(a->dq, b->dq, t->qsize * 4) == 0 && memcmp(a->dk, b->dk, t->kvsize * 4) == 0 &&
+	       memcmp(a->dv, b->dv, t->kvsize * 4) == 0;
+}
+
+/* One query of one head in double: adds to dq, dk, dv; the worst error of out and lse is returned. */
+static double reference_row(const struct setup *t, const struct flash_seq *f, size_t h, size_t i,
+	const struct result *r, double *dq, double *dk, double *dv)
+{
+	size_t d = t->s.head_dim, kvh = h / (t->s.heads / t->s.kv_heads), hi = t->s.not_causal ? f->n : i + 1;
+	size_t lo = t->s.window && i + 1 > t->s.window ? i + 1 - t->s.window : 0;
+	size_t at = (f->row + i) * t->l.q_stride + h * t->l.q_head_stride;
+	size_t oat = (f->row + i) * t->l.out_stride + h * t->l.out_head_stride;
+	double *p = xcalloc(f->n, sizeof *p), sum = 0, top = -INFINITY, worst = 0, delta = 0;
+	for (size_t j = lo; j < hi; j++) {
+		size_t kv = (f->row + j) * t->l.kv_stride + kvh * t->l.kv_head_stride;
+		for (size_t x = 0; x < d; x++)
+			p[j] += (double)t->s.scale * t->q[at + x] * t->k[kv + x];
+		top = fmax(top, p[j]);
+	}
+	for (size_t j = lo; j < hi; j++)
+		sum += p[j] = exp(p[j] - top);
+	worst = fabs(r->lse[(f->row + i) * t->s.heads + h] - (top + log(sum)));
+	for (size_t x = 0; x < d; x++) {
+		double o = 0;
+		for (size_t j = lo; j < hi; j++)
+			o += p[j] / sum * t->v[(f->row + j) * t->l.kv_stride + kvh * t->l.kv_head_stride + x];
+		worst = fmax(worst, fabs(o - r->out[oat + x]));
+		delta += o * t->dout[oat + x];
+	}
+	for (size_t j = lo; j < hi; j++) {
+		size_t kv = (f->row + j) * t->l.kv_stride + kvh * t->l.kv_head_stride;
+		double dp = 0, w = p[j] / sum;
+		for (size_t x = 0; x < d; x++)
+			dp += (double)t->dout[oat + x] * t->v[kv + x];
+		double ds = w * (dp - delta) * t->s.scale;
+		for (size_t x = 0; x < d; x++) {
+			dq[at + x] += ds * t->k[kv + x];
+			dk[kv + x] += ds * t->q[at + x];
+			dv[kv + x] += w * t->dout[oat + x];
+		}
+	}
+	free(p);
+	return worst;
+}
+
+/* |a - b|2 / |b|2 */
+static double distance(const float *a, const double *b, size_t n)
+{
+	double s = 0, size = 1e-30;
+	for (size_t i = 0; i < n; i++) {
+		s += (a[i] - b[i]) * (a[i] - b[i]);
+		size += b[i] * b[i];
+	}
+	return sqrt(s / size);
+}
+
+static void test_values(const char *what, const struct setup *t)
+{
+	double *dq = xcalloc(t->qsize, sizeof *dq), *dk = xcalloc(t->kvsize, sizeof *dk),
+	       *dv = xcalloc(t->kvsize, sizeof *dv), worst = 0;
+	struct result r = run(t, 1);
+	for (size_t s = 0; s < t->nseqs; s++)
+		for (size_t h = 0; h < t->s.heads; h++)
+			for (size_t i = 0; i < t->seqs[s].n; i++)
+				worst = fmax(worst, reference_row(t, &t->seqs[s], h, i, &r, dq, dk, dv));
+	double eq = distance(r.dq, dq, t->qsize), ek = distance(r.dk, dk, t->kvsize),
+	       ev = distance(r.dv, dv, t->kvsize);
+	ok(worst < 2e-6, "%s: %s: output and log-sum-exp, error %.2g", kern()->name, what, worst);
+	ok(eq < 1e-6 && ek < 1e-6 && ev < 1e-6,
+		"%s: %s: gradients of q, k, v, relative errors %.2g %.2g %.2g", kern()->name, what, eq, ek,
+		ev);
+	free(dq);
+	free(dk);
+	free(dv);
+	result_free(&r);
+}
+
+static void test_threads(const char *what, const struct setup *t)
+{
+	par_set_threads(1);
+	struct result one = run(t, 1);
+	int right = 1;
+	for (int j = 2; j <= 4; j++) {
+		par_set_threads(j);
+		struct result more = run(t, 1);
+		right &= result_same(t, &one, &more);
+		result_free(&more);
+	}
+	ok(right, "%s: %s: the same bits from 1 to 4 threads", kern()->name, what);
+	result_free(&one);
+}
+
+/* Queries from `at` on, `n` at a time, with the keys before them as their past. */
+static int cached_same(
+	const struct setup *t, const struct result *whole, const struct flash_seq *f, size_t at, size_t n)
+{
+	struct flash_seq part = *f;
+	part.past = at;
+	part.n = n;
+	part.row = 0;
+	/* what lies behind the last key must not be read */
+	size_t kv = (at + n) * t->l.kv_stride;
+	float *k = xmalloc(kv * sizeof *k), *v = xmalloc(kv * sizeof *v);
+	memcpy(k, f->k, (kv - 1) * sizeof *k);
+	memcpy(v, f->v, (kv - 1) * sizeof *v);
+	part.k = k;
+	part.v = v;
+	float *out = xcalloc(n * t->l.out_stride, sizeof *out), *lse = xcalloc(n * t->s.heads, sizeof *lse);
+	flash_forward(&t->s, &t->l, &part, 1, t->q + (f->row + at) * t->l.q_stride, out, lse);
+	int right = memcmp(lse, whole->lse + (f->row + at) * t->s.heads, n * t->s.heads * sizeof *lse) == 0;
+	for (size_t i = 0; i < n; i++)
+		for (size_t h = 0; h < t->s.heads; h++) {
+			size_t o = i * t->l.out_stride + h * t->l.out_head_stride;
+			right &= memcmp(out + o, whole->out + (f->row + at) * t->l.out_stride + o,
+					 t->s.head_dim * sizeof *out) == 0;
+		}
+	free(k);
+	free(v);
+	free(out);
+	free(lse);
+	return right;
+}
+
+static void test_cached(const char *what, const struct setup *t)
+{
+	struct result whole = run(t, 0);
+	int right = 1;
+	for (size_t s = 0; s < t->nseqs; s++)
+		for (size_t at = 0; at < t->seqs[s].n; at += 1 + at / 5)
+			for (size_t n = 1; at + n <= t->seqs[s].n; n = n * 4 + 1)
+				right &= cached_same(t, &whole, &t->seqs[s], at, n);
+	ok(right, "%s: %s: queries with a cached past give the bits of the whole", kern()->name, what);
+	result_free(&whole);
+}
+
+static const struct {
+	const char *what;
+	struct flash_shape s;
+	size_t lengths[MAX_SEQS], nseqs;
+} cases[] = {
+	{ "heads of 64", { 2, 2, 64, 0.125f, 0, 0 }, { 130, 1, 65 }, 3 },
+	{ "an odd head", { 2, 1, 7, 0.4f, 0, 0 }, { 71, 64 }, 2 },
+	{ "groups of 3, heads of 48", { 6, 2, 48, 0.15f, 0, 0 }, { 5, 150 }, 2 },
+	{ "many rows", { 1, 1, 16, 0.25f, 0, 0 }, { 300 }, 1 },
+	{ "one wide head", { 1, 1, 128, 0.09f, 0, 0 }, { 90 }, 1 },
+	{ "window of 20", { 2, 1, 33, 0.2f, 20, 0 }, { 200, 19 }, 2 },
+	{ "window of 64", { 1, 1, 32, 0.2f, 64, 0 }, { 260 }, 1 },
+	{ "both directions", { 2, 2, 32, 0.2f, 0, 1 }, { 77, 64 }, 2 },
+};
+
+static void test_extremes(void)
+{
+	struct flash_shape s = { 1, 1, 8, 1, 0, 0 };
+	size_t n = 70;
+	struct setup t = setup_new(s, &n, 1);
+	for (size_t i = 0; i < t.qsize; i++)
+		t.q[i] *= 1e4f;
+	struct result r = run(&t, 1);
+	int finite = 1;
+	for (size_t i = 0; i < n; i++)
+		for (size_t x = 0; x < 8; x++)
+			finite &= isfinite(r.out[i * t.l.out_stride + x]) &&
+				  isfinite(r.dq[i * t.l.q_stride + x]);
+	ok(finite, "%s: scores of tens of thousands give finite numbers", kern()->name);
+	result_free(&r);
+	t.k[10 * t.l.kv_stride] = NAN;
+	r = run(&t, 0);
+	ok(isfinite(r.out[0]) && isnan(r.out[10 * t.l.out_stride]) && isnan(r.out[69 * t.l.out_stride]),
+		"%s: NaN in a key reaches the queries that see it, and shows", kern()->name);
+	result_free(&r);
+	setup_free(&t);
+}
+
+int main(void)
+{
+	rng_init(&rng, 3, 0);
+	for (size_t i = 0; kern_table[i]; i++) {
+		if (kern_select(kern_table[i]->name) < 0) {
+			skip("%s: this machine cannot run it", kern_table[i]->name);
+			continue;
+		}
+		for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+			struct setup t = setup_new(cases[c].s, cases[c].lengths, cases[c].nseqs);
+			test_values(cases[c].what, &t);
+			test_threads(cases[c].what, &t);
+			if (!t.s.not_causal)
+				test_cached(cases[c].what, &t);
+			setup_free(&t);
+		}
+		test_extremes();
+	}
+	flash_release();
+	return tap_end();
+}

@@ -1,0 +1,199 @@
+/* Products: right against double, and the same bits whatever the rows beside, the strides and the threads. */
+#include "tap.h"
+
+#include "base/mem.h"
+#include "base/par.h"
+#include "base/rng.h"
+#include "tensor/gemm.h"
+#include "tensor/kern.h"
+
+#include <stdlib.h>
+
+static struct rng rng;
+
+static float *numbers(size_t n)
+{
+	float *x = xmalloc((n + 1) * sizeof *x);
+	for (size_t i = 0; i < n; i++)
+		x[i] = (float)rng_normal(&rng);
+	return x;
+}
+
+/* One problem: a [m][k], b [n][k] as PyTorch's weights, c [m][ldc]. */
+struct problem {
+	enum dtype t;
+	size_t m, n, k, ldc;
+	float *a, *b, *bias, *c0;
+};
+
+static struct problem problem_new(enum dtype t, size_t m, size_t n, size_t k)
+{
+	return (struct problem){ t, m, n, k, n + 5, numbers(m * k), numbers(n * k), numbers(n),
+		numbers(m * (n + 5)) };
+}
+
+static void problem_free(struct problem *p)
+{
+	free(p->a);
+	free(p->b);
+	free(p->bias);
+	free(p->c0);
+}
+
+enum how { PLAIN, BIAS, ADD, HOWS };
+
+/* x [rows][columns] with element (i, j) at i * rs + j * cs. */
+static float *spread(const float *x, size_t rows, size_t columns, size_t rs, size_t cs)
+{
+	float *y = xcalloc(rows * rs + columns * cs + 1, sizeof *y);
+	for (size_t i = 0; i < rows; i++)
+		for (size_t j = 0; j < columns; j++)
+			y[i * rs + j * cs] = x[i * columns + j];
+	return y;
+}
+
+enum layout { ROWS, COLUMNS, APART, LAYOUTS };
+
+static void strides(enum layout l, size_t rows, size_t columns, size_t *rs, size_t *cs)
+{
+	*rs = l == ROWS ? columns + 3 : l == COLUMNS ? 1 : 2 * columns + 3;
+	*cs = l == ROWS ? 1 : l == COLUMNS ? rows + 2 : 2;
+}
+
+/* The product with operands laid out as told; the result is the caller's. */
+static float *product(const struct problem *p, enum how how, enum layout la, enum layout lb)
+{
+	size_t ars, acs, brs, bcs;
+	strides(la, p->m, p->k, &ars, &acs);
+	strides(lb, p->n, p->k, &bcs, &brs);
+	float *a = spread(p->a, p->m, p->k, ars, acs), *b = spread(p->b, p->n, p->k, bcs, brs);
+	float *c = xmalloc((p->m * p->ldc + 1) * sizeof *c);
+	memcpy(c, p->c0, p->m * p->ldc * sizeof *c);
+	struct panels panels = { p->t, p->k, p->n, NULL };
+	size_t bytes = panels_bytes(p->t, p->k, p->n);
+	panels.p = mem_alloc(bytes);
+	panels_pack(&panels, b, brs, bcs);
+	gemm(p->m, a, ars, acs, &panels, how == BIAS ? p->bias : NULL, c, p->ldc, how == ADD ? GEMM_ADD : 0);
+	mem_free(panels.p, bytes);
+	free(a);
+	free(b);
+	return c;
+}
+
+static int right(const struct problem *p, enum how how, const float *c)
+{
+	for (size_t i = 0; i < p->m; i++) {
+		for (size_t j = 0; j < p->ldc; j++) {
+			size_t at = i * p->ldc + j;
+			if (j >= p->n) {
+				if (c[at] != p->c0[at])
+					return 0;
+				continue;
+			}
+			double s = how == BIAS ? p->bias[j] : how == ADD ? p->c0[at] : 0, size = fabs(s);
+			for (size_t k = 0; k < p->k; k++) {
+				float x = p->a[i * p->k + k], y = p->b[j * p->k + k];
+				double t = p->t == DTYPE_BF16
+						   ? (double)f32_of_bf16(bf16_of(x)) * f32_of_bf16(bf16_of(y))
+						   : (double)x * y;
+				s += t;
+				size += fabs(t);
+			}
+			/* a sum of k roundings, each half an ulp of at most the sum of sizes; in practice far
+			 * less */
+			if (fabs(c[at] - s) > (4 + sqrt((double)p->k)) * 0x1p-24 * size)
+				return 0;
+		}
+	}
+	return 1;
+}
+
+static int same(const struct problem *p, const float *x, const float *y)
+{
+	return memcmp(x, y, p->m * p->ldc * sizeof *x) == 0;
+}
+
+static void test_shape(enum dtype t, size_t m, size_t n, size_t k)
+{
+	struct problem p = problem_new(t, m, n, k);
+	int good = 1, layouts = 1;
+	for (int how = 0; how < HOWS; how++) {
+		float *c = product(&p, (enum how)how, ROWS, ROWS);
+		good &= right(&p, (enum how)how, c);
+		for (int la = 0; la < LAYOUTS; la++)
+			for (int lb = 0; lb < LAYOUTS; lb++) {
+				float *d = product(&p, (enum how)how, (enum layout)la, (enum layout)lb);
+				layouts &= same(&p, c, d);
+				free(d);
+			}
+		free(c);
+	}
+	ok(good, "%s %s %zu x %zu x %zu: right, with bias, added", kern()->name, dtype_name(t), m, n, k);
+	ok(layouts, "... the same bits from every pair of layouts");
+	problem_free(&p);
+}
+
+/* Rows one by one, and with more threads, against all at once. */
+static void test_bits(enum dtype t, size_t m, size_t n, size_t k)
+{
+	struct problem p = problem_new(t, m, n, k);
+	int rows = 1, threads = 1;
+	for (int how = 0; how < HOWS; how++) {
+		par_set_threads(1);
+		float *c = product(&p, (enum how)how, ROWS, ROWS);
+		for (int j = 2; j <= 5; j++) {
+			par_set_threads(j);
+			float *d = product(&p, (enum how)how, ROWS, ROWS);
+			threads &= same(&p, c, d);
+			free(d);
+		}
+		for (size_t i = 0; i < m; i += 1 + i / 3) {
+			struct problem one = p;
+			one.m = 1 + i % 3 > m - i ? 1 : 1 + i % 3;
+			one.a += i * k;
+			one.c0 += i * p.ldc;
+			float *d = product(&one, (enum how)how, ROWS, ROWS);
+			rows &= same(&one, c + i * p.ldc, d);
+			free(d);
+		}
+		free(c);
+	}
+	ok(rows, "%s %s %zu x %zu x %zu: a row's bits do not depend on the rows beside it", kern()->name,
+		dtype_name(t), m, n, k);
+	ok(threads, "... nor on the number of threads");
+	problem_free(&p);
+}
+
+int main(void)
+{
+	static const size_t shapes[][3] = {
+		{ 1, 1, 1 },
+		{ 1, 33, 5 },
+		{ 2, 32, 64 },
+		{ 15, 31, 17 },
+		{ 29, 70, 3 },
+		{ 37, 47, 129 },
+		{ 5, 3, 800 },
+	};
+	rng_init(&rng, 2, 0);
+	for (size_t i = 0; kern_table[i]; i++) {
+		if (kern_select(kern_table[i]->name) < 0) {
+			skip("%s: this machine cannot run it", kern_table[i]->name);
+			continue;
+		}
+		for (int t = 0; t < 2; t++) {
+			enum dtype type = t ? DTYPE_BF16 : DTYPE_F32;
+			for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+				test_shape(type, shapes[s][0], shapes[s][1], shapes[s][2]);
+			test_bits(type, 180, 75, 101);
+			test_bits(type, 17, 450, 901);
+		}
+	}
+	/* More rows than one chunk holds. */
+	kern_select(NULL);
+	test_bits(DTYPE_F32, 1500, 40, 1201);
+	struct panels none = { DTYPE_F32, 4, 0, NULL };
+	gemm(0, NULL, 4, 1, &none, NULL, NULL, 0, 0);
+	gemm_release();
+	return tap_end();
+}

@@ -1,0 +1,356 @@
+/* Every row of the kernel table against the scalar one and against double precision, on odd sizes. */
+#include "tap.h"
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "tensor/dtype.h"
+#include "tensor/kern.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#define GUARD 12345.0f
+#define SPECIALS 8
+
+static struct rng rng;
+
+static float number(void)
+{
+	return (float)rng_normal(&rng);
+}
+
+static float *numbers(size_t n)
+{
+	float *x = xmalloc((n + 1) * sizeof *x);
+	for (size_t i = 0; i < n; i++)
+		x[i] = number();
+	return x;
+}
+
+static int same(const void *a, const void *b, size_t n)
+{
+	return memcmp(a, b, n) == 0;
+}
+
+/* --- tiles
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* A tile against sums in double; also that nothing outside [m, n] is written. start: 0 zero, 1 a bias, 2 C.
+ */
+static int tile_right(const struct kern *kn, int bf16, size_t k, size_t m, size_t n, int start)
+{
+	size_t nr = bf16 ? kn->nr16 : kn->nr, ldc = nr + 3;
+	float *a = numbers(m * k), *b = numbers(nr * k), *bias = numbers(nr), *c = numbers((m + 1) * ldc);
+	float *old = xmalloc((m + 1) * ldc * sizeof *old);
+	for (size_t i = 0; i < (m + 1) * ldc; i++)
+		if (i / ldc >= m || i % ldc >= n)
+			c[i] = GUARD;
+	memcpy(old, c, (m + 1) * ldc * sizeof *c);
+	float *pa = mem_alloc((m * k + m) * 4), *pb = mem_alloc((nr * k + nr) * 4);
+	const float *c0 = start == 0 ? NULL : start == 1 ? bias : c;
+	size_t ld0 = start == 2 ? ldc : 0;
+	if (bf16) {
+		kn->pack_bf16((uint16_t *)(void *)pa, m, a, 1, k, k, m);
+		kn->pack_bf16((uint16_t *)(void *)pb, nr, b, 1, k, k, n);
+		kn->tile_bf16(k, (uint16_t *)(void *)pa, (uint16_t *)(void *)pb, c0, ld0, c, ldc, m, n);
+	} else {
+		kn->pack_f32(pa, m, a, 1, k, k, m);
+		kn->pack_f32(pb, nr, b, 1, k, k, n);
+		kn->tile_f32(k, pa, pb, c0, ld0, c, ldc, m, n);
+	}
+	int right = 1;
+	for (size_t i = 0; i < (m + 1) * ldc; i++) {
+		size_t r = i / ldc, j = i % ldc;
+		if (r >= m || j >= n) {
+			right &= c[i] == GUARD;
+			continue;
+		}
+		double s = start == 0 ? 0 : start == 1 ? bias[j] : old[i], size = fabs(s);
+		for (size_t x = 0; x < k; x++) {
+			float p = a[r * k + x], q = b[j * k + x];
+			double t = bf16 ? (double)f32_of_bf16(bf16_of(p)) * f32_of_bf16(bf16_of(q))
+					: (double)p * q;
+			s += t;
+			size += fabs(t);
+		}
+		right &= fabs(c[i] - s) <= (double)(k + 1) * 0x1p-24 * size;
+	}
+	mem_free(pa, (m * k + m) * 4);
+	mem_free(pb, (nr * k + nr) * 4);
+	free(a);
+	free(b);
+	free(bias);
+	free(c);
+	free(old);
+	return right;
+}
+
+static void test_tiles(const struct kern *kn, int bf16)
+{
+	static const size_t ks[] = { 0, 1, 2, 3, 16, 37 };
+	size_t mr = bf16 ? kn->mr16 : kn->mr, nr = bf16 ? kn->nr16 : kn->nr;
+	size_t ns[] = { 1, nr / 2 + 1, nr - 1, nr };
+	int right = 1;
+	for (size_t m = 1; m <= mr; m++)
+		for (size_t n = 0; n < 4; n++)
+			for (size_t k = 0; k < sizeof ks / sizeof *ks; k++)
+				for (int start = 0; start < 3; start++)
+					right &= tile_right(kn, bf16, ks[k], m, ns[n], start);
+	ok(right, "%s: %s tiles of every size, within k roundings of double", kn->name,
+		bf16 ? "bf16" : "f32");
+}
+
+/* --- packing
+ * -------------------------------------------------------------------------------------------------- */
+
+static int pack_same(const struct kern *kn, size_t width, size_t n, size_t k, size_t ks, size_t js)
+{
+	const struct kern *plain = kern_table[0];
+	float *x = numbers(k * ks + n * js + 1);
+	/* exactly the last element ends the allocation, so that a sanitizer sees a read past it */
+	size_t used = k && n ? (k - 1) * ks + (n - 1) * js + 1 : 0;
+	float *tight = xmalloc(used * sizeof *x + 1);
+	memcpy(tight, x, used * sizeof *x);
+	if (used)
+		tight[used / 2] = NAN;
+	if (used > 3)
+		tight[used / 3] = -INFINITY;
+	size_t bytes = (k + 1) * width * 4;
+	char *got = mem_alloc(bytes), *want = mem_alloc(bytes);
+	kn->pack_f32((float *)(void *)got, width, tight, ks, js, k, n);
+	plain->pack_f32((float *)(void *)want, width, tight, ks, js, k, n);
+	int right = same(got, want, bytes);
+	kn->pack_bf16((uint16_t *)(void *)got, width, tight, ks, js, k, n);
+	plain->pack_bf16((uint16_t *)(void *)want, width, tight, ks, js, k, n);
+	right &= same(got, want, bytes);
+	mem_free(got, bytes);
+	mem_free(want, bytes);
+	free(tight);
+	free(x);
+	return right;
+}
+
+static void test_packing(const struct kern *kn)
+{
+	static const size_t widths[] = { 1, 3, 6, 8, 14, 16, 32 }, ks[] = { 0, 1, 2, 7, 8, 17, 32, 35, 64 };
+	int right = 1;
+	for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+		for (size_t i = 0; i < sizeof ks / sizeof *ks; i++)
+			for (size_t n = 0; n <= widths[w]; n += n + 5 < widths[w] ? 5 : 1) {
+				right &= pack_same(kn, widths[w], n, ks[i], widths[w] + 2, 1);
+				right &= pack_same(kn, widths[w], n, ks[i], 1, ks[i] + 3);
+				right &= pack_same(kn, widths[w], n, ks[i], 3, 2);
+			}
+	ok(right, "%s: packing from all strides, bits as scalar", kn->name);
+}
+
+/* --- rows
+ * ----------------------------------------------------------------------------------------------------- */
+
+/* All results of the row kernels on x, y, z of n values, one behind another. */
+static void all_rows(
+	const struct kern *kn, const float *x, const float *y, const float *z, size_t n, float *out)
+{
+	float *o = out;
+	*o++ = kn->sum(x, n);
+	*o++ = kn->dot(x, y, n);
+	*o++ = kn->max(x, n);
+	*o++ = kn->lse(x, 0.7f, n);
+#define NEXT (memcpy(o, y, n * sizeof *o), o += n, o - n)
+	kn->add(NEXT, x, n);
+	kn->axpy(NEXT, 0.3f, x, n);
+	kn->scale(NEXT, 0.3f, x, n);
+	kn->mul(NEXT, x, z, n);
+	float *e = NEXT;
+	*o++ = kn->exp_sum(e, x, 0.5f, n);
+	kn->silu(NEXT, x, n);
+	kn->silu_back(NEXT, y, x, n);
+	kn->gelu_tanh(NEXT, x, n);
+	kn->gelu_tanh_back(NEXT, y, x, n);
+	float *w = NEXT, *m = NEXT, *v = NEXT;
+	kn->mul(v, v, v, n);
+	kn->adamw(w, m, v, x, n, 0.9f, 1e-2f, 0.9f, 0.95f, 1e-8f, 1e-3f, 0.2f, 0.1f);
+	float *s = NEXT, *p = NEXT, *dp = NEXT;
+	o[0] = 0.2f;
+	o[1] = 3;
+	o[2] = kn->softmax_step(s, n, &o[0], &o[1]);
+	o += 3;
+	kn->softmax_back(p, dp, n, 1.5f, 0.3f);
+	float *h = NEXT;
+	memset(h, 0, n * sizeof *h);
+	kn->to_bf16((uint16_t *)(void *)h, x, n);
+#undef NEXT
+}
+
+static void test_rows(const struct kern *kn)
+{
+	int right = 1;
+	for (size_t n = 0; n < 600; n += n < 70 ? 1 : 53) {
+		size_t total = 17 * n + 8;
+		float *x = numbers(n), *y = numbers(n), *z = numbers(n);
+		float *got = xcalloc(total, sizeof *got), *want = xcalloc(total, sizeof *want);
+		all_rows(kn, x, y, z, n, got);
+		all_rows(kern_table[0], x, y, z, n, want);
+		if (!same(got, want, total * sizeof *got)) {
+			right = 0;
+			printf("# n = %zu differs\n", n);
+		}
+		free(x);
+		free(y);
+		free(z);
+		free(got);
+		free(want);
+	}
+	ok(right, "%s: row kernels give the bits of scalar", kn->name);
+}
+
+static double relative(double got, double want)
+{
+	return fabs(got - want) / fabs(want);
+}
+
+static void test_exp(const struct kern *kn)
+{
+	enum { N = 4096 };
+	static float x[N], y[N];
+	double worst = 0;
+	int zeros = 1;
+	for (int part = 0; part < 50; part++) {
+		for (size_t i = 0; i < N; i++)
+			x[i] = -86.5f + (float)(part * N + (int)i) * (175.0f / (50 * N));
+		kn->exp_sum(y, x, 0, N);
+		for (size_t i = 0; i < N; i++)
+			worst = fmax(worst, relative(y[i], exp(x[i])));
+	}
+	ok(worst < 2e-7, "%s: exp over [-86.5, 88.5], relative error %.2g", kn->name, worst);
+	for (size_t i = 0; i < N; i++)
+		x[i] = -86.7f - (float)i;
+	kn->exp_sum(y, x, 0, N);
+	for (size_t i = 0; i < N; i++)
+		zeros &= y[i] == 0;
+	ok(zeros, "%s: exp below its range is zero", kn->name);
+	float in[SPECIALS] = { -INFINITY, INFINITY, NAN, 0, -0.0f, 89, 88.722f, 1e-30f };
+	kn->exp_sum(y, in, 0, SPECIALS);
+	ok(y[0] == 0 && y[1] == INFINITY && isnan(y[2]) && y[3] == 1 && y[4] == 1 && y[5] == INFINITY &&
+			y[6] < INFINITY && y[7] == 1,
+		"%s: exp of infinities, NaN, zeros and the limit", kn->name);
+}
+
+static void test_lse(const struct kern *kn)
+{
+	double worst = 0;
+	for (size_t n = 1; n < 6000; n = n * 2 + 1) {
+		float *x = numbers(n);
+		double s = 0;
+		for (size_t i = 0; i < n; i++)
+			s += exp((double)(x[i] *= 8) * 1.25);
+		worst = fmax(worst, fabs(kn->lse(x, 1.25f, n) - log(s)) / fmax(1, fabs(log(s))));
+		free(x);
+	}
+	ok(worst < 4e-7, "%s: log-sum-exp, error %.2g", kn->name, worst);
+	float none[] = { -INFINITY, -INFINITY }, inf[] = { 1, INFINITY }, nan[] = { 1, NAN },
+	      big[] = { 1e30f, -1e30f };
+	float nans[] = { NAN, NAN };
+	ok(kn->lse(none, 1, 2) == -INFINITY && kn->lse(inf, 1, 2) == INFINITY && isnan(kn->lse(nan, 1, 2)) &&
+			isnan(kn->lse(nans, 1, 2)) && kn->lse(big, 1, 2) == 1e30f,
+		"%s: log-sum-exp of infinities and NaN", kn->name);
+}
+
+/* Values and slopes against double precision. */
+static void test_activations(const struct kern *kn)
+{
+	enum { N = 4001 };
+	static float x[N], y[N], dy[N], one[N], dx[N];
+	double silu = 0, gelu = 0;
+	for (size_t i = 0; i < N; i++) {
+		x[i] = ((float)i - 2000) / 100;
+		one[i] = 1;
+	}
+	kn->silu(y, x, N);
+	kn->silu_back(dx, one, x, N);
+	for (size_t i = 0; i < N; i++) {
+		double s = 1 / (1 + exp(-(double)x[i]));
+		silu = fmax(silu, fabs(y[i] - x[i] * s) / fmax(1e-3, fabs(x[i] * s)));
+		silu = fmax(silu, fabs(dx[i] - s * (1 + x[i] * (1 - s))));
+	}
+	ok(silu < 4e-7, "%s: SiLU and its derivative, error %.2g", kn->name, silu);
+	kn->gelu_tanh(y, x, N);
+	kn->gelu_tanh_back(dy, one, x, N);
+	for (size_t i = 0; i < N; i++) {
+		double t = x[i], u = 0.7978845608028654 * (t + 0.044715 * t * t * t), h = tanh(u);
+		double slope = 0.5 * (1 + h) +
+			       0.5 * t * (1 - h * h) * 0.7978845608028654 * (1 + 3 * 0.044715 * t * t);
+		gelu = fmax(gelu, fabs(y[i] - 0.5 * t * (1 + h)) / fmax(1, fabs(t)));
+		gelu = fmax(gelu, fabs(dy[i] - slope));
+	}
+	ok(gelu < 8e-7, "%s: GELU and its derivative, error %.2g", kn->name, gelu);
+}
+
+static void test_adamw(const struct kern *kn)
+{
+	float w = 0.5f, m = 0.1f, v = 0.02f, g = -0.3f;
+	double lr = 0.01, b1 = 0.9, b2 = 0.95, gs = 0.5 * -0.3f;
+	double m1 = b1 * 0.1f + (1 - b1) * gs, v1 = b2 * 0.02f + (1 - b2) * gs * gs;
+	double w1 = 0.5 - 0.001 * 0.5 - lr * (m1 / 0.19) / (sqrt(v1 / 0.0975) + 1e-8);
+	kn->adamw(&w, &m, &v, &g, 1, 0.5f, 0.01f, 0.9f, 0.95f, 1e-8f, 0.001f, 0.19f, 0.0975f);
+	ok(relative(w, w1) < 3e-7 && relative(m, m1) < 3e-7 && relative(v, v1) < 3e-7,
+		"%s: AdamW as the paper has it", kn->name);
+}
+
+static void test_softmax(const struct kern *kn)
+{
+	enum { N = 192 };
+	float x[N], m = -1e30f, l = 0;
+	double s = 0, worst = 0;
+	for (size_t i = 0; i < N; i++)
+		s += exp(x[i] = 3 * number());
+	float copy[N], hidden[3] = { -INFINITY, -INFINITY, -INFINITY };
+	memcpy(copy, x, sizeof x);
+	float shrink = kn->softmax_step(hidden, 3, &m, &l);
+	ok(shrink == 1 && l == 0 && m == -1e30f && hidden[1] == 0, "%s: a block without keys changes nothing",
+		kn->name);
+	for (size_t i = 0; i < N; i += 64)
+		kn->softmax_step(copy + i, 64, &m, &l);
+	worst = fabs(m + log(l) - log(s));
+	ok(worst < 1e-6, "%s: softmax with a running maximum, error %.2g", kn->name, worst);
+}
+
+static void test_bf16(const struct kern *kn)
+{
+	float x[] = { 1, -1, 0, -0.0f, INFINITY, -INFINITY, 3.4e38f, 1.00390625f, 1.01171875f, 1e-40f, NAN,
+		-NAN, 1e-45f };
+	enum { N = sizeof x / sizeof *x };
+	uint16_t y[N];
+	int right = 1;
+	kn->to_bf16(y, x, N);
+	for (size_t i = 0; i < N; i++)
+		right &= y[i] == bf16_of(x[i]);
+	right &= isnan(f32_of_bf16(y[10])) && isnan(f32_of_bf16(y[11])) && f32_of_bf16(y[6]) == INFINITY;
+	right &= f32_of_bf16(y[7]) == 1 && f32_of_bf16(y[8]) == 1.015625f; /* halves go to even */
+	ok(right, "%s: bf16 rounds to nearest even, keeps NaN and infinity", kn->name);
+}
+
+int main(void)
+{
+	rng_init(&rng, 1, 0);
+	ok(kern() != NULL && kern()->supported(), "a row is chosen");
+	ok(kern_select("no such set") == -1, "an unknown name is refused");
+	for (size_t i = 0; kern_table[i]; i++) {
+		const struct kern *kn = kern_table[i];
+		if (kern_select(kn->name) < 0) {
+			skip("%s: this machine cannot run it", kn->name);
+			continue;
+		}
+		test_tiles(kn, 0);
+		test_tiles(kn, 1);
+		test_packing(kn);
+		test_rows(kn);
+		test_exp(kn);
+		test_lse(kn);
+		test_activations(kn);
+		test_adamw(kn);
+		test_softmax(kn);
+		test_bf16(kn);
+	}
+	return tap_end();
+}
