@@ -143,6 +143,9 @@ const char *tok_block_parse(const uint8_t p[TOK_BLOCK_SIZE], unsigned width, str
 static const char *check_docs(const struct tok_block *b, const uint8_t *payload, int continued)
 {
 	const uint8_t *names = payload + b->names_at;
+	for (uint32_t i = 0; i < b->names_size; i++)
+		if (!names[i] && (i == 0 || !names[i - 1]))
+			return "bad block (an empty source name)";
 	if (b->names_size && names[b->names_size - 1] != 0)
 		return "bad block (source names)";
 	uint32_t last = 0;
@@ -151,8 +154,8 @@ static const char *check_docs(const struct tok_block *b, const uint8_t *payload,
 		uint32_t start = get_u32(d), name = get_u32(d + 4);
 		if (start < last || start > b->tokens)
 			return "bad block (document table)";
-		/* A name starts the table or follows a NUL, and is not empty. */
-		if (name && (name > b->names_size || (name > 1 && names[name - 2]) || !names[name - 1]))
+		/* A name starts the table or follows a NUL. */
+		if (name && (name > b->names_size || (name > 1 && names[name - 2])))
 			return "bad block (source of a document)";
 		last = start;
 	}
@@ -225,11 +228,18 @@ void tok_block_add(struct buf *out, struct tok_block *b, const uint8_t *ids, con
 	buf_add_u32(&h, b->crc);
 	buf_add_u64(&h, b->first_token);
 	buf_add_u64(&h, b->first_doc);
-	buf_add_u32(&h, 0);
-	buf_add_u32(&h, crc_of(h.p, h.n));
+	buf_add_u64(&h, 0); /* reserved, and the checksum's place */
 	ASSERT(h.n == TOK_BLOCK_SIZE);
 	memcpy(out->p + head, h.p, h.n);
+	tok_block_seal((uint8_t *)out->p + head);
 	buf_release(&h);
+}
+
+void tok_block_seal(uint8_t p[TOK_BLOCK_SIZE])
+{
+	uint32_t crc = crc_of(p, TOK_BLOCK_SIZE - 4);
+	for (int i = 0; i < 4; i++)
+		p[TOK_BLOCK_SIZE - 4 + i] = (uint8_t)(crc >> 8 * i);
 }
 
 uint32_t tok_block_start(const struct tok_block *b, const uint8_t *payload, uint32_t doc)

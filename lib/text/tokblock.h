@@ -57,6 +57,9 @@ const char *tok_block_check(const struct tok_block *b, const uint8_t *payload, u
 void tok_block_add(struct buf *out, struct tok_block *b, const uint8_t *ids, const struct buf *docs,
 	const uint8_t *mask, const struct buf *names);
 
+/* Writes the checksum of a block's header, whose fields are there. */
+void tok_block_seal(uint8_t p[TOK_BLOCK_SIZE]);
+
 /* Of a checked payload. */
 uint32_t tok_block_start(const struct tok_block *b, const uint8_t *payload, uint32_t doc);
 struct str tok_block_source(const struct tok_block *b, const uint8_t *payload, uint32_t doc);

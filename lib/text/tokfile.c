@@ -354,9 +354,9 @@ static void add_piece(struct tok_reader *t, uint32_t from, uint32_t to)
 {
 	const uint8_t *payload = (const uint8_t *)t->payload.p;
 	uint32_t n = to - from;
-	GROW(t->ids, t->ids_cap, t->n + n);
+	GROW(t->ids, t->ids_cap, t->n + n + 1); /* not NULL for an empty document */
 	tok_block_ids(&t->block, payload, from, n, t->ids + t->n);
-	GROW(t->mask, t->mask_cap, t->n + n);
+	GROW(t->mask, t->mask_cap, t->n + n + 1);
 	if (t->block.flags & TOK_MASK) {
 		for (uint32_t i = 0; i < n; i++) {
 			int out = tok_block_masked(&t->block, payload, from + i);
