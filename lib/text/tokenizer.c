@@ -116,6 +116,8 @@ static void find_roles(struct tokenizer *t)
 		t->bos = role(t, bos);
 	if (t->eos < 0)
 		t->eos = role(t, eos);
+	if (t->eos < 0 && t->nadded == 1 && t->added[0].special)
+		t->eos = t->added[0].id; /* what else should the only special token be */
 }
 
 /* Character models: what ids decode to, with spaces for U+2581. Byte tokens were set by the loader. */

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "text/bpetrain.h"
 
 struct ids {
 	uint32_t *v;
@@ -27,6 +28,8 @@ struct tokenizer;
 struct tokenizer *tokenizer_load(const char *path, const char *pattern, struct err *e);
 /* The text of a tokenizer.json in memory (checkpoints carry it in their metadata). */
 struct tokenizer *tokenizer_parse(const char *json, size_t n, struct err *e);
+/* What bpe_train made, byte-level, split by a pattern (a known name or a regular expression). */
+struct tokenizer *tokenizer_build(const struct bpe_model *m, const char *pattern, struct err *e);
 void tokenizer_free(struct tokenizer *t);
 
 /* Ids are below this (added tokens included). */
