@@ -169,3 +169,30 @@ void uc_strip(const char **p, const char **end)
 	while (*p < *end && (uc_class(uc_prev(*p, *end, &len)) & UC_SPACE))
 		*end -= len;
 }
+
+/* Length of the line end at p, 0 for none. */
+static size_t line_end(const char *p, const char *end)
+{
+	unsigned char c = (unsigned char)*p;
+	if (c == '\r')
+		return end - p > 1 && p[1] == '\n' ? 2 : 1;
+	if (c < 0x80)
+		return (uc_table[c] & UC_BREAK) != 0;
+	if (c != 0xc2 && c != 0xe2)
+		return 0;
+	size_t len;
+	return uc_class(uc_next(p, end, &len)) & UC_BREAK ? len : 0;
+}
+
+int uc_line(struct str *text, struct str *line)
+{
+	if (text->n == 0)
+		return 0;
+	const char *p = text->p, *end = p + text->n;
+	size_t len = 0;
+	while (p < end && (len = line_end(p, end)) == 0)
+		p++;
+	*line = (struct str){ text->p, (size_t)(p - text->p) };
+	*text = (struct str){ p + len, (size_t)(end - p) - len };
+	return 1;
+}

@@ -9,6 +9,8 @@
 #ifndef QUERN_UCLASS_H
 #define QUERN_UCLASS_H
 
+#include "base/buf.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -96,5 +98,8 @@ static inline size_t uc_count(const char *p, size_t n)
 
 /* [*p, *end) without the white space at either side, as Python's str.strip. */
 void uc_strip(const char **p, const char **end);
+
+/* Takes the next line off *text, its end not part of it, as Python's str.splitlines. 0 at the end. */
+int uc_line(struct str *text, struct str *line);
 
 #endif
