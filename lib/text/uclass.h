@@ -10,6 +10,7 @@
 #define QUERN_UCLASS_H
 
 #include "base/buf.h"
+#include "text/utf8.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -42,49 +43,24 @@ static inline unsigned uc_class(uint32_t c)
 	return c < 0x10000 ? uc_table[c] : uc_class_high(c);
 }
 
-/* The code point at p < end; *len is its length. A byte that is not UTF-8 is U+FFFD of length 1. */
-static inline uint32_t uc_next(const char *s, const char *end, size_t *len)
+/* The code point at p < end and its length; a byte that is no UTF-8 is one of its own (utf8.h). */
+static inline uint32_t uc_next(const char *p, const char *end, size_t *len)
 {
-	const unsigned char *p = (const unsigned char *)s;
-	size_t left = (size_t)(end - s);
-	uint32_t c = p[0];
+	uint32_t c = (unsigned char)*p;
 	*len = 1;
-	if (c < 0x80)
-		return c;
-	if (c >= 0xc2 && c < 0xe0 && left > 1 && (p[1] & 0xc0) == 0x80) {
-		*len = 2;
-		return (c & 0x1f) << 6 | (p[1] & 0x3f);
-	}
-	if (c >= 0xe0 && c < 0xf0 && left > 2 && (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80) {
-		uint32_t v = (c & 0x0f) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3f);
-		if (v >= 0x800 && (v < 0xd800 || v > 0xdfff)) {
-			*len = 3;
-			return v;
-		}
-	}
-	if (c >= 0xf0 && c < 0xf5 && left > 3 && (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80 &&
-		(p[3] & 0xc0) == 0x80) {
-		uint32_t v = (c & 0x07) << 18 | (uint32_t)(p[1] & 0x3f) << 12 | (uint32_t)(p[2] & 0x3f) << 6 |
-			     (p[3] & 0x3f);
-		if (v >= 0x10000 && v < 0x110000) {
-			*len = 4;
-			return v;
-		}
-	}
-	return 0xfffd;
+	if (c >= 0x80)
+		*len = utf8_get(p, (size_t)(end - p), &c);
+	return c;
 }
 
 /* The code point that ends at p > start. */
 static inline uint32_t uc_prev(const char *start, const char *p, size_t *len)
 {
-	const char *q = p - 1;
-	while (q > start && p - q < 4 && ((unsigned char)*q & 0xc0) == 0x80)
-		q--;
-	uint32_t c = uc_next(q, p, len);
-	if (q + *len == p)
-		return c;
+	uint32_t c = (unsigned char)p[-1];
 	*len = 1;
-	return 0xfffd;
+	if (c >= 0x80)
+		*len = utf8_get_back(start, (size_t)(p - start), &c);
+	return c;
 }
 
 /* Code points of UTF-8 text; a stray continuation byte counts with the character before it. */
