@@ -138,6 +138,8 @@ static void set(struct opt *o, const char *s)
 	case OPT_LIST: {
 		struct opt_list *l = o->var;
 		GROW(l->v, l->cap, l->n + 1);
+		GROW(l->by, l->by_cap, l->n + 1);
+		l->by[l->n] = o->name;
 		l->v[l->n++] = s;
 		break;
 	}

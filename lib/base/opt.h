@@ -36,7 +36,8 @@ enum opt_flags {
 
 struct opt_list {
 	const char **v;
-	size_t n, cap;
+	const char **by; /* by[i]: name of the option that gave v[i], where several share a list to keep their order */
+	size_t n, cap, by_cap;
 };
 
 struct opt {
