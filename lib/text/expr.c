@@ -35,7 +35,7 @@ static const char *const type_name[] = { "value", "null", "condition", "number",
 /* Adds the line of the expression and a caret under byte `at`; of a long expression the part around it. */
 static void show_place(struct parser *p, size_t at)
 {
-	size_t from = at > CONTEXT / 2 ? at - CONTEXT / 2 : 0,
+	size_t from = p->n > CONTEXT && at > CONTEXT / 2 ? at - CONTEXT / 2 : 0,
 	       to = from + CONTEXT < p->n ? from + CONTEXT : p->n;
 	while (from > 0 && ((unsigned char)p->text[from] & 0xc0) == 0x80)
 		from--;
