@@ -94,10 +94,25 @@ static const char *file_name(const struct doc_source *s)
 	return strcmp(s->files[s->at], "-") == 0 ? "stdin" : s->files[s->at];
 }
 
+/* The byte order mark that some editors put before text. */
+static size_t bom_size(const char *p, size_t n)
+{
+	return n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
+enum doc_format docs_format(const char *file, const char *start, size_t n)
+{
+	int jsonl = has_suffix(file, ".jsonl") || has_suffix(file, ".json");
+	if (!jsonl && is_nameless(file)) {
+		size_t skip = bom_size(start, n);
+		jsonl = n > skip && start[skip] == '{';
+	}
+	return jsonl ? DOC_JSONL : DOC_TEXT;
+}
+
 /* Opens files[at], settles its format, and drops the byte order mark that some editors put before JSON. */
 static int open_file(struct doc_source *s, struct err *e)
 {
-	static const char bom[] = "\xef\xbb\xbf";
 	const char *name = s->files[s->at], *p;
 	s->r = reader_open(name, e);
 	if (!s->r)
@@ -106,16 +121,10 @@ static int open_file(struct doc_source *s, struct err *e)
 	ptrdiff_t n = reader_peek(s->r, &p, 4, e);
 	if (n < 0)
 		return -1;
-	ptrdiff_t skip = n >= 3 && memcmp(p, bom, 3) == 0 ? 3 : 0;
-	s->format = s->asked;
-	if (s->format == DOC_AUTO) {
-		int jsonl = has_suffix(name, ".jsonl") || has_suffix(name, ".json");
-		if (!jsonl && is_nameless(name))
-			jsonl = n > skip && p[skip] == '{';
-		s->format = jsonl ? DOC_JSONL : DOC_TEXT;
-	}
+	size_t skip = bom_size(p, (size_t)n);
+	s->format = s->asked == DOC_AUTO ? docs_format(name, p, (size_t)n) : s->asked;
 	char unused[4];
-	if (skip && s->format == DOC_JSONL && reader_read(s->r, unused, (size_t)skip, e) < 0)
+	if (skip && s->format == DOC_JSONL && reader_read(s->r, unused, skip, e) < 0)
 		return -1;
 	return 0;
 }
@@ -129,13 +138,14 @@ static void close_file(struct doc_source *s)
 }
 
 /* `at`: where its bytes start in the batch; pointers are set when the batch has stopped growing. */
-static void add_record(struct doc_source *s, struct doc_batch *b, size_t at)
+static void add_record(struct doc_source *s, struct doc_batch *b, size_t at, uint64_t offset)
 {
 	GROW(b->docs, b->cap, b->n + 1);
 	b->docs[b->n++] = (struct doc){ .format = s->format,
 		.number = s->number++,
 		.file = file_name(s),
 		.line = s->line,
+		.offset = offset,
 		.raw = { NULL, b->bytes.n - at } };
 }
 
@@ -152,13 +162,14 @@ static int read_line(struct doc_source *s, struct doc_batch *b, struct err *e)
 {
 	struct str line;
 	int rc;
-	while ((rc = reader_line_max(s->r, &line, RECORD_MAX, e)) > 0) {
+	uint64_t offset = reader_offset(s->r);
+	for (; (rc = reader_line_max(s->r, &line, RECORD_MAX, e)) > 0; offset = reader_offset(s->r)) {
 		s->line++;
 		if (s->format == DOC_JSONL && is_blank(line))
 			continue;
 		size_t at = b->bytes.n;
 		buf_add(&b->bytes, line.p, line.n);
-		add_record(s, b, at);
+		add_record(s, b, at, offset);
 		return 1;
 	}
 	return rc;
@@ -182,7 +193,7 @@ static int read_text(struct doc_source *s, struct doc_batch *b, struct err *e)
 	s->line = 1;
 	if (b->bytes.n == at)
 		return 0;
-	add_record(s, b, at);
+	add_record(s, b, at, 0);
 	return 1;
 }
 

@@ -31,6 +31,7 @@ struct doc {
 	uint64_t number;        /* record number over all input, from 0, bad records counted */
 	const char *file;       /* name for messages */
 	uint64_t line;          /* of the record in its file, from 1 */
+	uint64_t offset;        /* of `raw` in its file, after decompression */
 	struct str raw;         /* JSONL, lines: the line without '\n'; text: all of it */
 	struct str text;        /* unescaped; a line without its '\r'; {0} when `bad` */
 	struct doc_field *fields;
@@ -48,6 +49,8 @@ struct doc_batch {
 
 struct doc_source;
 
+/* What DOC_AUTO is for a file of that name ("-" is stdin) whose first bytes are these. */
+enum doc_format docs_format(const char *file, const char *start, size_t n);
 /* files: n names ("-" or none: stdin). field: name of the text field (NULL: "text"; a key such as "messages"
  * whose value is not a string gives its JSON text when `any_type`). files and field must outlive the source.
  * Opens lazily, in order. Formats: DOC_AUTO goes by name (.jsonl, .json, also with .gz, are JSONL, all else
