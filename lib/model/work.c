@@ -3,7 +3,6 @@
 #include "base/mem.h"
 #include "tensor/kern.h"
 
-#include <math.h>
 #include <string.h>
 
 void *area_take(struct area *a, size_t count, size_t size)
