@@ -122,7 +122,11 @@ static int open_file(struct doc_source *s, struct err *e)
 	if (n < 0)
 		return -1;
 	size_t skip = bom_size(p, (size_t)n);
-	s->format = s->asked == DOC_AUTO ? docs_format(name, p, (size_t)n) : s->asked;
+	s->format = s->asked;
+	if (s->asked == DOC_AUTO || s->asked == DOC_AUTO_LINES)
+		s->format = docs_format(name, p, (size_t)n);
+	if (s->asked == DOC_AUTO_LINES && s->format == DOC_TEXT)
+		s->format = DOC_LINES;
 	char unused[4];
 	if (skip && s->format == DOC_JSONL && reader_read(s->r, unused, skip, e) < 0)
 		return -1;

@@ -18,7 +18,8 @@
 #include "base/io.h"
 #include "base/mem.h"
 
-enum doc_format { DOC_AUTO, DOC_JSONL, DOC_TEXT, DOC_LINES }; /* OPT_CHOICE "auto|jsonl|text|lines" */
+enum doc_format { DOC_AUTO, DOC_JSONL, DOC_TEXT, DOC_LINES, /* OPT_CHOICE "auto|jsonl|text|lines" */
+	DOC_AUTO_LINES /* as DOC_AUTO, but what is not JSONL is lines (prompts) */ };
 
 /* A field of a JSON record: spans of the raw line. `value` is the JSON text (a string has its quotes). */
 struct doc_field {
