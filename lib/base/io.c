@@ -17,8 +17,6 @@
 /* --- input
  * ---------------------------------------------------------------------------------------------------- */
 
-volatile sig_atomic_t io_interrupted;
-
 struct reader {
 	int fd, gz, eof; /* eof: of the decompressed stream */
 	int raw_eof, in_member;
@@ -38,7 +36,7 @@ static ptrdiff_t read_fd(struct reader *r, void *p, size_t n, struct err *e)
 			r->raw_taken += (uint64_t)got;
 			return got;
 		}
-		if (errno != EINTR || io_interrupted)
+		if (errno != EINTR)
 			return err_set(e, "%s: cannot read:", r->name);
 	}
 }

@@ -1,0 +1,55 @@
+#include "eval/prefix.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void prefix_init(struct prefix *p, const struct model *m, struct session *s, size_t max_tokens)
+{
+	*p = (struct prefix){ .model = m, .session = s, .max_tokens = max_tokens };
+}
+
+void prefix_release(struct prefix *p)
+{
+	cache_free(p->cache);
+	free(p->ids);
+	*p = (struct prefix){ 0 };
+}
+
+struct cache *cache_fit(struct cache *old, size_t *capacity, const struct model *m, size_t n)
+{
+	if (old && *capacity >= n)
+		return old;
+	cache_free(old);
+	*capacity = (n / 256 + 1) * 256;
+	return cache_new(m, *capacity);
+}
+
+size_t common_prefix(const uint32_t *a, size_t n, const uint32_t *b, size_t m)
+{
+	size_t i = 0, end = n < m ? n : m;
+	while (i < end && a[i] == b[i])
+		i++;
+	return i;
+}
+
+void prefix_set(struct prefix *p, const uint32_t *ids, size_t n)
+{
+	size_t same = common_prefix(p->ids, p->n, ids, n);
+	struct cache *old = p->cache;
+	p->cache = cache_fit(old, &p->capacity, p->model, n);
+	if (p->cache != old)
+		same = 0;
+	cache_truncate(p->cache, same);
+	GROW(p->ids, p->cap_ids, n);
+	if (n)
+		memcpy(p->ids, ids, n * sizeof *ids);
+	p->n = n;
+	for (size_t at = same; at < n;) {
+		size_t m = n - at < p->max_tokens ? n - at : p->max_tokens;
+		struct seq q = { ids + at, m, p->cache };
+		model_forward(p->session, &q, 1);
+		p->computed += m;
+		at += m;
+	}
+}
