@@ -17,7 +17,8 @@ struct doc_source {
 	const char *field;
 	enum doc_format asked, format; /* format: of the open file */
 	int any_type, failed;
-	struct reader *r;
+	struct reader *r, *given; /* given: opened by the caller, not used yet */
+	char *name;               /* of the file behind it */
 	uint64_t line, number;
 	uint64_t size, passed; /* bytes of all files (0 unknown), and of those already closed */
 	_Atomic uint64_t taken;
@@ -68,11 +69,22 @@ struct doc_source *docs_open(char **files, size_t n, const char *field, enum doc
 	return s;
 }
 
+struct doc_source *docs_open_reader(
+	struct reader *r, char *name, const char *field, enum doc_format format, int any_type)
+{
+	struct doc_source *s = docs_open(&name, 1, field, format, any_type);
+	s->name = name;
+	s->files = &s->name;
+	s->given = r;
+	return s;
+}
+
 void docs_close(struct doc_source *s)
 {
 	if (!s)
 		return;
 	reader_close(s->r);
+	reader_close(s->given);
 	free(s);
 }
 
@@ -114,7 +126,8 @@ enum doc_format docs_format(const char *file, const char *start, size_t n)
 static int open_file(struct doc_source *s, struct err *e)
 {
 	const char *name = s->files[s->at], *p;
-	s->r = reader_open(name, e);
+	s->r = s->given ? s->given : reader_open(name, e);
+	s->given = NULL;
 	if (!s->r)
 		return -1;
 	s->line = 0;

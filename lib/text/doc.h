@@ -57,6 +57,10 @@ enum doc_format docs_format(const char *file, const char *start, size_t n);
  * Opens lazily, in order. Formats: DOC_AUTO goes by name (.jsonl, .json, also with .gz, are JSONL, all else
  * is text), and for stdin and whatever is no regular file by the first byte ('{' is JSONL). */
 struct doc_source *docs_open(char **files, size_t n, const char *field, enum doc_format format, int any_type);
+/* The same over one file that somebody has opened and looked into (reader_peek): takes r over. name as above.
+ */
+struct doc_source *docs_open_reader(
+	struct reader *r, char *name, const char *field, enum doc_format format, int any_type);
 /* Empties the batch and fills it with records of about max_bytes (at least one). 1 some, 0 the end, -1 failed
  * (unreadable file, message): records before the failure are handed out first, and both ends are final. */
 int docs_read(struct doc_source *s, struct doc_batch *b, size_t max_bytes, struct err *e);
