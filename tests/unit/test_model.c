@@ -6,8 +6,10 @@
 #include "base/rng.h"
 #include "model/model.h"
 #include "tap.h"
+#include "text/tokenizer.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define T 150
 static uint32_t ids[T + 1];
@@ -109,8 +111,48 @@ static void test_bytes(void)
 	model_free(m);
 }
 
+/* Greedy text of the published 260K-parameter model, token by token through a cache. */
+static void test_story(void)
+{
+	static const char dir[] = "../shared/data/models/stories260K.bin";
+	static const char want[] = "Once upon a time, there was a little girl named Lily";
+	struct err e = { "" };
+	if (access(dir, R_OK) != 0) {
+		skip("the story: no ../shared");
+		return;
+	}
+	struct model *m = model_load(dir, &e);
+	struct tokenizer *t = tokenizer_load("../shared/data/models/stories260K-tokenizer.bin", NULL, &e);
+	ok(m && t, "the model and its tokenizer load %s", e.msg);
+	if (!m || !t)
+		return;
+	struct session *s = session_new(m, DTYPE_F32, 1, 0);
+	struct cache *c = cache_new(m, 64);
+	float *logits = malloc(m->config.vocab * sizeof *logits);
+	uint32_t story[40] = { 1 };
+	for (size_t i = 0; i + 1 < 40; i++) {
+		struct seq q = { story + i, 1, c };
+		model_forward(s, &q, 1);
+		model_logits(s, NULL, 0, logits);
+		for (uint32_t v = 1; v < m->config.vocab; v++)
+			if (logits[v] > logits[story[i + 1]])
+				story[i + 1] = v;
+	}
+	struct buf text = { 0 };
+	tokenizer_decode(t, story, 40, 1, &text);
+	text.p[strlen(want) < text.n ? strlen(want) : text.n] = 0;
+	ok_str(text.p, want, "it tells its story");
+	buf_release(&text);
+	free(logits);
+	cache_free(c);
+	session_free(s);
+	tokenizer_free(t);
+	model_free(m);
+}
+
 int main(void)
 {
+	test_story();
 	static const char *const presets[] = {
 		"llama:depth=2,dim=48,heads=4,kv_heads=2,vocab=300,context=256",
 		"gpt2:depth=2,dim=36,heads=3,vocab=300,context=256",
