@@ -17,6 +17,8 @@
 /* --- input
  * ---------------------------------------------------------------------------------------------------- */
 
+volatile sig_atomic_t io_interrupted;
+
 struct reader {
 	int fd, gz, eof; /* eof: of the decompressed stream */
 	int raw_eof, in_member;
@@ -36,7 +38,7 @@ static ptrdiff_t read_fd(struct reader *r, void *p, size_t n, struct err *e)
 			r->raw_taken += (uint64_t)got;
 			return got;
 		}
-		if (errno != EINTR)
+		if (errno != EINTR || io_interrupted)
 			return err_set(e, "%s: cannot read:", r->name);
 	}
 }

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,6 +19,10 @@
  * ---------------------------------------------------------------------------------------------------- */
 
 struct reader;
+
+/* Set by a signal handler (installed without SA_RESTART) of a command that wants to end in good order: a read that was
+ * blocked then fails. */
+extern volatile sig_atomic_t io_interrupted;
 
 /* Opens for buffered reading; gzip (also several members) is recognised by its magic. NULL on failure. */
 struct reader *reader_open(const char *path, struct err *e);

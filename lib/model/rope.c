@@ -1,4 +1,5 @@
 #include "model/rope.h"
+#include "tensor/kern.h"
 
 #include <math.h>
 
@@ -82,13 +83,6 @@ void rope_angles(const double *freq, double factor, size_t dim, size_t position,
 void rope_rotate(float *x, size_t heads, size_t dim, const float *angles, int inverse)
 {
 	size_t half = dim / 2;
-	const float *c = angles, *s = angles + half;
-	float sign = inverse ? -1.0f : 1.0f;
-	for (size_t h = 0; h < heads; h++, x += dim) {
-		for (size_t i = 0; i < half; i++) {
-			float a = x[i], b = x[half + i], t = s[i] * sign;
-			x[i] = a * c[i] - b * t;
-			x[half + i] = b * c[i] + a * t;
-		}
-	}
+	for (size_t h = 0; h < heads; h++, x += dim)
+		kern()->rotate(x, angles, angles + half, inverse ? -1.0f : 1.0f, half);
 }

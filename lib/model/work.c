@@ -3,7 +3,6 @@
 #include "base/mem.h"
 #include "tensor/kern.h"
 
-#include <math.h>
 #include <string.h>
 
 void *area_take(struct area *a, size_t count, size_t size)
@@ -150,30 +149,6 @@ void add_rows(struct work *w, size_t rows, size_t n, const float *x, size_t ldx,
 /* --- norms
  * ---------------------------------------------------------------------------------------------------- */
 
-/* RMSNorm (Zhang & Sennrich 2019): y = x / sqrt(mean(x^2) + eps) * w. LayerNorm (Ba et al. 2016): the same of
- * x - mean(x), + b. */
-static void norm_row(
-	const struct norm *n, const float *w, const float *b, const float *x, float *y, float *stat)
-{
-	const struct kern *q = kern();
-	float mean = 0, count = (float)n->dim;
-	if (n->kind == NORM_LAYER) {
-		mean = q->sum(x, n->dim) / count;
-		for (size_t i = 0; i < n->dim; i++)
-			y[i] = x[i] - mean;
-		x = y;
-	}
-	float r = 1.0f / sqrtf(q->dot(x, x, n->dim) / count + n->eps);
-	for (size_t i = 0; i < n->dim; i++)
-		y[i] = x[i] * r * w[i];
-	if (b)
-		q->add(y, b, n->dim);
-	if (stat) {
-		stat[0] = mean;
-		stat[1] = r;
-	}
-}
-
 void norm_forward(const struct work *w, const struct norm *n, size_t rows, size_t groups, const float *x,
 	size_t ldx, float *y, size_t ldy, float *stat)
 {
@@ -181,36 +156,9 @@ void norm_forward(const struct work *w, const struct norm *n, size_t rows, size_
 #pragma omp parallel for
 	for (size_t i = 0; i < rows; i++)
 		for (size_t g = 0; g < groups; g++)
-			norm_row(n, weight, bias, x + i * ldx + g * n->dim, y + i * ldy + g * n->dim,
-				stat ? stat + 2 * (i * groups + g) : NULL);
-}
-
-/* With u = (x - mean) r and g = dy w: dx = r (g - u mean(g u) [- mean(g)]), dw += dy u, db += dy. */
-static void norm_row_back(const struct norm *n, const float *w, const float *x, const float *stat,
-	const float *dy, float *dx, int add, float *dw, float *db)
-{
-	float mean = stat[0], r = stat[1], gu = 0, gs = 0, count = (float)n->dim;
-	size_t dim = n->dim;
-	/* Eight interleaved sums: an order that does not hang on the vector length. */
-	float su[8] = { 0 }, sg[8] = { 0 };
-	for (size_t i = 0; i < dim; i++) {
-		float u = (x[i] - mean) * r, g = dy[i] * w[i];
-		su[i % 8] += g * u;
-		sg[i % 8] += g;
-		dw[i] += dy[i] * u;
-		if (db)
-			db[i] += dy[i];
-	}
-	for (size_t i = 0; i < 8; i++) {
-		gu += su[i];
-		gs += sg[i];
-	}
-	gu /= count;
-	gs = n->kind == NORM_LAYER ? gs / count : 0;
-	for (size_t i = 0; i < dim; i++) {
-		float u = (x[i] - mean) * r, d = r * (dy[i] * w[i] - u * gu - gs);
-		dx[i] = add ? dx[i] + d : d;
-	}
+			kern()->norm(y + i * ldy + g * n->dim, x + i * ldx + g * n->dim, weight, bias,
+				n->kind == NORM_LAYER, n->eps, stat ? stat + 2 * (i * groups + g) : NULL,
+				n->dim);
 }
 
 void norm_backward(struct work *w, const struct norm *n, size_t rows, size_t groups, const float *x,
@@ -225,8 +173,9 @@ void norm_backward(struct work *w, const struct norm *n, size_t rows, size_t gro
 		memset(dw, 0, width * sizeof *dw);
 		for (size_t i = c * ROW_CHUNK; i < end; i++)
 			for (size_t g = 0; g < groups; g++)
-				norm_row_back(n, weight, x + i * ldx + g * dim, stat + 2 * (i * groups + g),
-					dy + i * lddy + g * dim, dx + i * lddx + g * dim, add, dw, db);
+				kern()->norm_back(dx + i * lddx + g * dim, add, dw, db, dy + i * lddy + g * dim,
+					x + i * ldx + g * dim, weight, n->kind == NORM_LAYER,
+					stat + 2 * (i * groups + g), dim);
 	}
 	add_partial(w->partial, width, count, dim, work_grad(w, n->w));
 	if (n->b != NO_OFFSET)

@@ -61,6 +61,18 @@ struct kern {
 	void (*adamw)(float *w, float *m, float *v, const float *g, size_t n, float gscale, float lr,
 		float beta1, float beta2, float eps, float decay, float c1, float c2);
 	void (*to_bf16)(uint16_t *y, const float *x, size_t n);
+	/* Norms (Zhang & Sennrich 2019; Ba et al. 2016): y = (x - mean) r w + b, r = 1 / sqrt(mean((x -
+	 * mean)^2) + eps); mean is 0 unless `centred`; b may be NULL. stat (may be NULL) gets mean and r. y
+	 * may be x. */
+	void (*norm)(float *y, const float *x, const float *w, const float *b, int centred, float eps,
+		float *stat, size_t n);
+	/* With u = (x - mean) r and g = dy w: dx (added to if `add`) = r (g - u mean(g u) [- mean(g)]); dw +=
+	 * dy u; db (may be NULL) += dy. */
+	void (*norm_back)(float *dx, int add, float *dw, float *db, const float *dy, const float *x,
+		const float *w, int centred, const float *stat, size_t n);
+	/* Rotary embedding of 2 * half values: pairs (x[i], x[half + i]) turn by the angle of cosine c[i] and
+	 * sine sign * s[i]; sign is 1, or -1 for the way back. */
+	void (*rotate)(float *x, const float *c, const float *s, float sign, size_t half);
 	/* One step of a softmax with a running maximum: x (n values) becomes exp(x - m'), m' = max(m, max x),
 	 * m and l become m' and l exp(m - m') + sum x; returns exp(m - m'), what sums made so far are to be
 	 * scaled by. */

@@ -218,6 +218,84 @@ static void row_to_bf16(uint16_t *y, const float *x, size_t n)
 		y[i] = bf16_of(x[i]);
 }
 
+/* sum of (x - mean)^2 */
+static float square_sum(const float *x, float mean, size_t n)
+{
+	float s[LANES] = { 0 };
+	size_t i = 0;
+	for (; i + LANES <= n; i += LANES)
+		for (size_t j = 0; j < LANES; j++)
+			s[j] += (x[i + j] - mean) * (x[i + j] - mean);
+	for (size_t j = 0; i + j < n; j++)
+		s[j] += (x[i + j] - mean) * (x[i + j] - mean);
+	return tree_sum(s);
+}
+
+static void row_norm(float *y, const float *x, const float *w, const float *b, int centred, float eps,
+	float *stat, size_t n)
+{
+	float mean = centred ? row_sum(x, n) / (float)n : 0.0f;
+	float r = 1.0f / sqrtf(square_sum(x, mean, n) / (float)n + eps);
+	for (size_t i = 0; i < n; i++)
+		y[i] = (x[i] - mean) * r * w[i];
+	if (b)
+		row_add(y, b, n);
+	if (stat) {
+		stat[0] = mean;
+		stat[1] = r;
+	}
+}
+
+/* sum of dy w and of dy w u, u = (x - mean) r */
+static void norm_sums(
+	const float *dy, const float *x, const float *w, const float *stat, size_t n, float *g, float *gu)
+{
+	float s[LANES] = { 0 }, t[LANES] = { 0 }, mean = stat[0], r = stat[1];
+	size_t i = 0;
+	for (; i + LANES <= n; i += LANES)
+		for (size_t j = 0; j < LANES; j++) {
+			float d = dy[i + j] * w[i + j];
+			s[j] += d;
+			t[j] += d * ((x[i + j] - mean) * r);
+		}
+	for (size_t j = 0; i + j < n; j++) {
+		float d = dy[i + j] * w[i + j];
+		s[j] += d;
+		t[j] += d * ((x[i + j] - mean) * r);
+	}
+	*g = tree_sum(s);
+	*gu = tree_sum(t);
+}
+
+static void row_norm_back(float *dx, int add, float *dw, float *db, const float *dy, const float *x,
+	const float *w, int centred, const float *stat, size_t n)
+{
+	float mean = stat[0], r = stat[1], g, gu;
+	norm_sums(dy, x, w, stat, n, &g, &gu);
+	g = centred ? g / (float)n : 0.0f;
+	gu /= (float)n;
+	for (size_t i = 0; i < n; i++)
+		dw[i] += dy[i] * ((x[i] - mean) * r);
+	if (db)
+		row_add(db, dy, n);
+	if (add)
+		for (size_t i = 0; i < n; i++)
+			dx[i] += r * (dy[i] * w[i] - (x[i] - mean) * r * gu - g);
+	else
+		for (size_t i = 0; i < n; i++)
+			dx[i] = r * (dy[i] * w[i] - (x[i] - mean) * r * gu - g);
+}
+
+static void row_rotate(float *x, const float *c, const float *s, float sign, size_t half)
+{
+	float *y = x + half;
+	for (size_t i = 0; i < half; i++) {
+		float a = x[i], b = y[i], t = s[i] * sign;
+		x[i] = a * c[i] - b * t;
+		y[i] = b * c[i] + a * t;
+	}
+}
+
 static float row_softmax_step(float *x, size_t n, float *m, float *l)
 {
 	float top = row_max(x, n), old = *m;
@@ -264,7 +342,7 @@ static inline void pack_any_bf16(
 	.sum = row_sum, .dot = row_dot, .max = row_max, .add = row_add, .axpy = row_axpy,             \
 	.scale = row_scale, .mul = row_mul, .exp_sum = row_exp_sum, .lse = row_lse, .silu = row_silu, \
 	.silu_back = row_silu_back, .gelu_tanh = row_gelu_tanh, .gelu_tanh_back = row_gelu_tanh_back, \
-	.adamw = row_adamw, .to_bf16 = row_to_bf16, .softmax_step = row_softmax_step,                 \
-	.softmax_back = row_softmax_back
+	.adamw = row_adamw, .to_bf16 = row_to_bf16, .norm = row_norm, .norm_back = row_norm_back,     \
+	.rotate = row_rotate, .softmax_step = row_softmax_step, .softmax_back = row_softmax_back
 
 #endif

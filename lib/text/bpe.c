@@ -110,8 +110,7 @@ static size_t merge_short(const struct bpe *b, uint32_t *s, size_t n)
 	return n;
 }
 
-/* --- long words: a linked list of symbols and a heap of candidate pairs
- * ----------------------------------------- */
+/* --- long words: a linked list of symbols and a heap of candidate pairs --------------------------------- */
 
 struct node {
 	uint32_t id, prev, next; /* NO_ID at the ends; id == NO_ID: merged away */

@@ -96,8 +96,7 @@ uint64_t encoder_limited(const struct encoder *enc)
 	return n;
 }
 
-/* --- one piece
- * -------------------------------------------------------------------------------------------------- */
+/* --- one piece ------------------------------------------------------------------------------------------ */
 
 /* The bytes of one character as byte tokens, else the unknown token, else nothing, as the libraries do. */
 static void fall_back(const struct tokenizer *t, const char *p, size_t n, struct ids *out)
@@ -237,8 +236,7 @@ static inline void piece(struct encoder *enc, const char *p, size_t n, size_t ro
 		memcpy(set[0].id, out->v + out->n - k, k * sizeof *set[0].id);
 }
 
-/* --- splitting
- * -------------------------------------------------------------------------------------------------- */
+/* --- splitting ------------------------------------------------------------------------------------------ */
 
 static void split(struct encoder *enc, size_t step, const char *text, size_t n, size_t room);
 
@@ -401,8 +399,7 @@ static void split(struct encoder *enc, size_t step, const char *text, size_t n, 
 	emit(&s, s.from, s.to);
 }
 
-/* --- added tokens
- * ----------------------------------------------------------------------------------------------- */
+/* --- added tokens --------------------------------------------------------------------------------------- */
 
 static int is_space_at(const char *p, size_t n, size_t *len)
 {
@@ -512,8 +509,7 @@ void encoder_encode(struct encoder *enc, const char *text, size_t n, int flags, 
 	enc->out = NULL;
 }
 
-/* --- the text that decoding gives back
- * -------------------------------------------------------------------------- */
+/* --- the text that decoding gives back ------------------------------------------------------------------ */
 
 static void text_token(struct encoder *enc, const struct added *a)
 {

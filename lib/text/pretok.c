@@ -86,10 +86,16 @@ struct pretok *pretok_regex(const char *pattern, unsigned flags, struct err *e)
 	for (size_t i = 0; i < NKNOWN && p->scan && !p->text; i++)
 		if (known[i].scan == p->scan)
 			p->text = xstrdup(known[i].text);
-	if (!p->text)
+	if (!p->text && (flags & PRETOK_LINES)) {
 		p->text = xstrdup(pattern);
+	} else if (!p->text) {
+		struct buf b = { 0 };
+		rx_absolute(pattern, &b);
+		p->text = xstrndup(b.p ? b.p : "", b.n);
+		buf_release(&b);
+	}
 	scan_init();
-	if (!p->scan && !(p->rx = rx_new(pattern, (flags & PRETOK_LINES) != 0, e))) {
+	if (!p->scan && !(p->rx = rx_new(p->text, e))) {
 		pretok_free(p);
 		return NULL;
 	}

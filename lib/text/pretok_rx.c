@@ -23,8 +23,7 @@ struct rx_state {
 	uint64_t limited;
 };
 
-/* --- translation
- * ------------------------------------------------------------------------------------------------ */
+/* --- translation ---------------------------------------------------------------------------------------- */
 
 /* White_Space and \w, to stand inside a class. */
 #define SPACE_SET                                                                                            \
@@ -82,6 +81,11 @@ static size_t add_escape(struct buf *out, const char *p, size_t n, int in_class,
 		err_set(e, "regular expression: \\%c is not supported%s", c, set ? " inside a class" : "");
 		return 0;
 	}
+	if (c == 'x' && n > 2 && p[2] == '{' && memchr(p, '}', n)) {
+		size_t k = (size_t)((const char *)memchr(p, '}', n) - p) + 1;
+		buf_add(out, p, k);
+		return k;
+	}
 	if (c == 'p' || c == 'P') {
 		const char *close = n > 2 && p[2] == '{' ? memchr(p, '}', n) : NULL;
 		if (close) {
@@ -129,20 +133,41 @@ static int translate(struct buf *out, const char *p, size_t n, struct err *e)
 			in_class = 1;
 			continue;
 		}
+		if (p[i] == '}' && !in_class && n - i > 1 && p[i + 1] == '+')
+			return err_set(
+				e, "regular expression: }+ means two things, write (?>...) or (?:...)+");
 		buf_addc(out, p[i++]);
 	}
 	return 0;
 }
 
-/* --- matching
- * --------------------------------------------------------------------------------------------------- */
+void rx_absolute(const char *pattern, struct buf *out)
+{
+	int in_class = 0;
+	for (const char *p = pattern; *p; p++) {
+		if (*p == '\\' && p[1]) {
+			buf_add(out, p++, 2);
+		} else if (!in_class && (*p == '^' || *p == '$')) {
+			buf_adds(out, *p == '^' ? "\\A" : "\\z");
+		} else {
+			int opens = !in_class && *p == '[';
+			in_class = opens || (in_class && *p != ']');
+			buf_addc(out, *p);
+			if (opens && p[1] == '^')
+				buf_addc(out, *++p);
+			if (opens && p[1] == ']')
+				buf_addc(out, *++p);
+		}
+	}
+}
 
-struct rx *rx_new(const char *pattern, int lines, struct err *e)
+/* --- matching ------------------------------------------------------------------------------------------- */
+
+struct rx *rx_new(const char *pattern, struct err *e)
 {
 	struct buf b = { 0 };
 	struct rx *r = xcalloc(1, sizeof *r);
-	uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C |
-			   (lines ? PCRE2_MULTILINE : PCRE2_DOLLAR_ENDONLY);
+	uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_MULTILINE;
 	if (utf8_valid(pattern, strlen(pattern)) != strlen(pattern))
 		err_set(e, "regular expression is not UTF-8");
 	else if (translate(&b, pattern, strlen(pattern), e) == 0)
@@ -164,14 +189,29 @@ void rx_free(struct rx *r)
 	free(r);
 }
 
+/* PCRE2's memory comes from mem.h, which does not fail. */
+static void *take_memory(PCRE2_SIZE n, void *data)
+{
+	(void)data;
+	return xmalloc(n);
+}
+
+static void give_memory(void *p, void *data)
+{
+	(void)data;
+	free(p);
+}
+
 struct rx_state *rx_state_new(const struct rx *r)
 {
 	struct rx_state *s = xcalloc(1, sizeof *s);
 	s->r = r;
-	s->data = pcre2_match_data_create(1, NULL);
-	s->ctx = pcre2_match_context_create(NULL);
-	if (!s->data || !s->ctx)
-		die("out of memory");
+	pcre2_general_context *mem = pcre2_general_context_create(take_memory, give_memory, NULL);
+	ASSERT(mem);
+	s->data = pcre2_match_data_create(1, mem);
+	s->ctx = pcre2_match_context_create(mem);
+	ASSERT(s->data && s->ctx);
+	pcre2_general_context_free(mem);
 	s->stack = pcre2_jit_stack_create(32 << 10, 4 << 20, NULL);
 	if (s->stack)
 		pcre2_jit_stack_assign(s->ctx, NULL, s->stack);

@@ -19,12 +19,15 @@
 struct rx;
 struct rx_state; /* one thread's */
 
-struct rx *rx_new(const char *pattern, int lines, struct err *e);
+/* ^ and $ match at lines. */
+struct rx *rx_new(const char *pattern, struct err *e);
 void rx_free(struct rx *r);
 struct rx_state *rx_state_new(const struct rx *r);
 void rx_state_free(struct rx_state *s);
 /* End of the piece at text[at]; texts are walked in order, as in splitter_next. */
 size_t rx_next(struct rx_state *s, const char *text, size_t n, size_t at, int *match);
+/* The pattern with \A and \z for ^ and $: what tiktoken means by them, said so that it holds everywhere. */
+void rx_absolute(const char *pattern, struct buf *out);
 uint64_t rx_limited(const struct rx_state *s);
 
 #endif

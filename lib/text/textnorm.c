@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <utf8proc.h>
 
-/* --- NFC: which characters could change
- * ------------------------------------------------------------------------- */
+/* --- NFC: which characters could change ----------------------------------------------------------------- */
 
 /* One bit a code point below LOW: set when NFC could change it or join it to what stands before.
  * Conservative. The characters above are unassigned, private, tags or ideographs that NFC leaves alone. */
@@ -79,8 +78,7 @@ static size_t first_unsafe(const char *text, size_t n, size_t at, size_t *before
 	return n;
 }
 
-/* --- steps
- * ------------------------------------------------------------------------------------------------------ */
+/* --- steps ---------------------------------------------------------------------------------------------- */
 
 static const utf8proc_option_t form_options[] = {
 	[NORM_NFC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
@@ -92,14 +90,20 @@ static const utf8proc_option_t form_options[] = {
 /* Well-formed text through utf8proc. */
 static void form_valid(enum norm_kind kind, const char *text, size_t n, struct buf *out)
 {
-	utf8proc_uint8_t *p = NULL;
-	utf8proc_ssize_t k =
-		n ? utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n, &p, form_options[kind])
-		  : 0;
-	if (k < 0)
-		die("out of memory"); /* the only failure that well-formed text leaves */
-	buf_add(out, p, (size_t)k);
-	free(p);
+	const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text;
+	utf8proc_ssize_t len = (utf8proc_ssize_t)n, room = len, k;
+	utf8proc_int32_t *cp = xreallocarray(NULL, n + 1, sizeof *cp);
+	k = utf8proc_decompose(p, len, cp, room, form_options[kind]);
+	if (k > room) {
+		room = k;
+		cp = xreallocarray(cp, (size_t)room + 1, sizeof *cp);
+		k = utf8proc_decompose(p, len, cp, room, form_options[kind]);
+	}
+	/* Encodes in place; one unit more is there for its NUL. */
+	k = k < 0 ? k : utf8proc_reencode(cp, k, form_options[kind]);
+	ASSERT(k >= 0);
+	buf_add(out, cp, (size_t)k);
+	free(cp);
 }
 
 /* Any bytes: ASCII that nothing joins and bad bytes are copied. */

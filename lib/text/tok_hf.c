@@ -16,8 +16,7 @@ struct hf {
 	struct err *e;
 };
 
-/* --- small checks
- * ----------------------------------------------------------------------------------------------- */
+/* --- small checks --------------------------------------------------------------------------------------- */
 
 /* The key of v, printable. */
 static const char *word(struct str s, char out[80])
@@ -113,8 +112,7 @@ static const struct json *want_list(const struct json *v, const char *key, struc
 	return NULL;
 }
 
-/* --- normalizer
- * ------------------------------------------------------------------------------------------------- */
+/* --- normalizer ----------------------------------------------------------------------------------------- */
 
 static int add_normalizer(struct hf *h, const struct json *v)
 {
@@ -165,8 +163,7 @@ static int add_normalizer(struct hf *h, const struct json *v)
 	return refuse_type(v, "normalizer", e);
 }
 
-/* --- pre-tokenizer
- * ---------------------------------------------------------------------------------------------- */
+/* --- pre-tokenizer -------------------------------------------------------------------------------------- */
 
 static struct presplit *new_split(struct hf *h, enum presplit_kind kind)
 {
@@ -314,8 +311,7 @@ static int add_pretok(struct hf *h, const struct json *v)
 	return refuse_type(v, "pre_tokenizer", e);
 }
 
-/* --- model
- * ------------------------------------------------------------------------------------------------------ */
+/* --- model ---------------------------------------------------------------------------------------------- */
 
 /* A token's spelling in the file to the bytes that it stands for; a spelling outside the byte alphabet stays.
  */
@@ -452,8 +448,7 @@ static int add_model(struct hf *h, const struct json *v)
 	return 0;
 }
 
-/* --- added tokens, post-processor, decoder
- * ---------------------------------------------------------------------- */
+/* --- added tokens, post-processor, decoder -------------------------------------------------------------- */
 
 static int add_added(struct hf *h, const struct json *v)
 {

@@ -11,8 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* --- families
- * --------------------------------------------------------------------------------------------------- */
+/* --- families ------------------------------------------------------------------------------------------- */
 
 struct special {
 	const char *text;
@@ -52,8 +51,7 @@ static const struct family *family_of(const char *name)
 	return NULL;
 }
 
-/* --- rank files
- * ------------------------------------------------------------------------------------------------- */
+/* --- rank files ----------------------------------------------------------------------------------------- */
 
 static int sextet(char c)
 {
@@ -216,9 +214,11 @@ static int build_ranks(
 	free(rank);
 	if (rc)
 		return -1;
-	/* Specials that the file itself brings are the ones that count: their names have changed between versions. */
+	/* Specials that the file itself brings are the ones that count: their names have changed between
+	 * versions. */
 	if (f && !t->nadded &&
-		(add_specials(t, f->special, e) || (f->special == llama3_special && add_llama3_reserved(t, e))))
+		(add_specials(t, f->special, e) ||
+			(f->special == llama3_special && add_llama3_reserved(t, e))))
 		return -1;
 	if (tok_split_pattern(t, pattern ? pattern : f->pattern, 0, e))
 		return -1;
@@ -236,8 +236,7 @@ struct tokenizer *tok_load_ranks(
 	return t;
 }
 
-/* --- GPT-2's two files
- * ------------------------------------------------------------------------------------------ */
+/* --- GPT-2's two files ---------------------------------------------------------------------------------- */
 
 /* encoder.json or vocab.json: {"spelling": id}. */
 static int add_spellings(struct tokenizer *t, const struct json *v, struct err *e)

@@ -27,8 +27,7 @@ struct spm {
 	int64_t bos, eos;
 };
 
-/* --- the protobuf wire format
- * ----------------------------------------------------------------------------------- */
+/* --- the protobuf wire format --------------------------------------------------------------------------- */
 
 struct field {
 	uint64_t number;
@@ -186,8 +185,7 @@ int tok_is_spm(const char *p, size_t n)
 	return n && p[0] == 0x0a && next_field(&c, &f) == 1 && read_piece(f.s, &first) == 0 && first.text.n;
 }
 
-/* --- building
- * --------------------------------------------------------------------------------------------------- */
+/* --- building ------------------------------------------------------------------------------------------- */
 
 struct scored {
 	float score;
@@ -377,8 +375,7 @@ struct tokenizer *tok_load_spm(const char *p, size_t n, struct err *e)
 	return t;
 }
 
-/* --- llama2.c
- * --------------------------------------------------------------------------------------------------- */
+/* --- llama2.c ------------------------------------------------------------------------------------------- */
 
 /*
  * u32 longest piece; then for each id: f32 score, u32 length, bytes, with spaces for U+2581. Ids 0, 1, 2 are

@@ -8,8 +8,7 @@
 
 #define FILE_MAX ((size_t)1 << 30)
 
-/* --- building
- * --------------------------------------------------------------------------------------------------- */
+/* --- building ------------------------------------------------------------------------------------------- */
 
 struct tokenizer *tok_new(void)
 {
@@ -184,8 +183,7 @@ int tok_finish(struct tokenizer *t, struct err *e)
 	return 0;
 }
 
-/* --- GPT-2's byte alphabet
- * -------------------------------------------------------------------------------------- */
+/* --- GPT-2's byte alphabet ------------------------------------------------------------------------------ */
 
 /* Printable bytes stand for themselves; the others are numbered from U+0100 in their order. */
 static int is_plain(unsigned b)
@@ -231,8 +229,7 @@ void spelling_of_bytes(const char *p, size_t n, struct buf *out)
 	}
 }
 
-/* --- what a tokenizer is
- * ---------------------------------------------------------------------------------------- */
+/* --- what a tokenizer is -------------------------------------------------------------------------------- */
 
 uint32_t tokenizer_vocab(const struct tokenizer *t)
 {
@@ -295,8 +292,7 @@ void tokenizer_decode(
 	}
 }
 
-/* --- fingerprint
- * ------------------------------------------------------------------------------------------------ */
+/* --- fingerprint ---------------------------------------------------------------------------------------- */
 
 static void put_u32(struct fingerprint *f, uint32_t v)
 {
@@ -373,8 +369,7 @@ struct hash128 tokenizer_fingerprint(const struct tokenizer *t)
 	return fingerprint_end(f);
 }
 
-/* --- loading
- * ---------------------------------------------------------------------------------------------------- */
+/* --- loading -------------------------------------------------------------------------------------------- */
 
 /* bos_token and eos_token of a tokenizer_config.json that stands beside; they name roles and change no ids.
  */

@@ -176,6 +176,15 @@ static void all_rows(
 	o[2] = kn->softmax_step(s, n, &o[0], &o[1]);
 	o += 3;
 	kn->softmax_back(p, dp, n, 1.5f, 0.3f);
+	float *g = NEXT, *dx = NEXT, *dw = NEXT, *db = NEXT;
+	kn->norm(g, x, y, z, 1, 1e-5f, o, n);
+	kn->norm_back(dx, 1, dw, db, y, x, z, 1, o, n);
+	o += 2;
+	g = NEXT, dx = NEXT, dw = NEXT;
+	kn->norm(g, x, y, NULL, 0, 1e-5f, o, n);
+	kn->norm_back(dx, 0, dw, NULL, y, x, z, 0, o, n);
+	o += 2;
+	kn->rotate(NEXT, x, z, -1, n / 2);
 	float *h = NEXT;
 	memset(h, 0, n * sizeof *h);
 	kn->to_bf16((uint16_t *)(void *)h, x, n);
@@ -185,8 +194,8 @@ static void all_rows(
 static void test_rows(const struct kern *kn)
 {
 	int right = 1;
-	for (size_t n = 0; n < 600; n += n < 70 ? 1 : 53) {
-		size_t total = 17 * n + 8;
+	for (size_t n = 1; n < 600; n += n < 70 ? 1 : 53) {
+		size_t total = 25 * n + 12;
 		float *x = numbers(n), *y = numbers(n), *z = numbers(n);
 		float *got = xcalloc(total, sizeof *got), *want = xcalloc(total, sizeof *want);
 		all_rows(kn, x, y, z, n, got);
@@ -297,6 +306,39 @@ static void test_adamw(const struct kern *kn)
 		"%s: AdamW as the paper has it", kn->name);
 }
 
+/* The mean is far from 0 and the weights are not 1. */
+static void test_norm(const struct kern *kn, int centred)
+{
+	enum { N = 77 };
+	float x[N], w[N], b[N], dy[N], y[N], dx[N], dw[N] = { 0 }, db[N] = { 0 }, stat[2];
+	double mean = 0, var = 0, g = 0, gu = 0, forward = 0, back = 0;
+	for (size_t i = 0; i < N; i++) {
+		mean += (x[i] = number() + 2) / N;
+		w[i] = number() + 1;
+		b[i] = number();
+		dy[i] = number();
+	}
+	mean = centred ? mean : 0;
+	for (size_t i = 0; i < N; i++)
+		var += (x[i] - mean) * (x[i] - mean) / N;
+	double r = 1 / sqrt(var + 1e-5);
+	for (size_t i = 0; i < N; i++) {
+		g += (double)dy[i] * w[i] / N;
+		gu += (double)dy[i] * w[i] * (x[i] - mean) * r / N;
+	}
+	kn->norm(y, x, w, b, centred, 1e-5f, stat, N);
+	kn->norm_back(dx, 0, dw, db, dy, x, w, centred, stat, N);
+	for (size_t i = 0; i < N; i++) {
+		double u = (x[i] - mean) * r;
+		forward = fmax(forward, fabs(y[i] - (u * w[i] + b[i])));
+		back = fmax(back, fabs(dx[i] - r * ((double)dy[i] * w[i] - u * gu - (centred ? g : 0))));
+		back = fmax(back, fabs(dw[i] - dy[i] * u));
+		back = fmax(back, fabs(db[i] - dy[i]));
+	}
+	ok(forward < 2e-6 && back < 2e-6, "%s: %s and its way back, errors %.2g, %.2g", kn->name,
+		centred ? "LayerNorm" : "RMSNorm", forward, back);
+}
+
 static void test_softmax(const struct kern *kn)
 {
 	enum { N = 192 };
@@ -349,6 +391,8 @@ int main(void)
 		test_lse(kn);
 		test_activations(kn);
 		test_adamw(kn);
+		test_norm(kn, 0);
+		test_norm(kn, 1);
 		test_softmax(kn);
 		test_bf16(kn);
 	}

@@ -1,0 +1,940 @@
+/* train: token streams in, checkpoints out. See train(1). */
+
+#include "base/die.h"
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/opt.h"
+#include "tensor/kern.h"
+#include "tensor/safetensors.h"
+#include "text/tokenizer.h"
+#include "train/ckpt.h"
+#include "train/heldout.h"
+#include "train/rows.h"
+#include "train/runlog.h"
+#include "train/sched.h"
+#include "train/totals.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char *init_from, *arch, *tokenizer_file, *probe_file;
+static int objective, fresh, dry_run;
+static struct totals totals = { UINT64_MAX, UINT64_MAX, NAN, NAN };
+static uint64_t batch = 8, context = UINT64_MAX, batch_tokens = UINT64_MAX, warmup;
+static int packing = PACK_WRAPPED, order;
+static double lr = 6e-4, min_lr, decay_fraction = 0.2;
+static int schedule = -1, optimiser;
+static const char *betas = "0.9,0.95";
+static double beta1, beta2, eps = 1e-8, weight_decay = 0.1, clip = 1, zloss, momentum = 0.95, adam_lr = NAN;
+static int muon_scale, guard, compute = -1, save_dtype;
+static uint64_t save_every = 500, keep, eval_every, eval_tokens;
+static struct opt_list eval_data;
+
+static struct opt opts[] = {
+	{ "The run", 0, OPT_HEADING },
+	{ "init", 0, OPT_STR, &init_from, "MODEL", "start from these weights" },
+	{ "arch", 0, OPT_STR, &arch, "SPEC",
+		"start from random weights: config.json or PRESET:KEY=VALUE,..." },
+	{ "tokenizer", 0, OPT_STR, &tokenizer_file, "TOKENIZER", "the tokenizer to keep with the model" },
+	{ "objective", 0, OPT_CHOICE, &objective, OBJECTIVE_WORDS, "what to minimise", OPT_BYTES },
+	{ "fresh", 0, OPT_FLAG, &fresh, NULL, "fail if the run already has a checkpoint" },
+	{ "steps", 0, OPT_COUNT, &totals.steps, "N", "updates of the whole run" },
+	{ "tokens", 0, OPT_COUNT, &totals.tokens, "N", "tokens of the whole run" },
+	{ "epochs", 0, OPT_NUM, &totals.epochs, "X", "passes over the data of the whole run (1 for files)" },
+	{ "time", 0, OPT_DURATION, &totals.time, "T", "time of the whole run" },
+	{ "dry-run", 0, OPT_FLAG, &dry_run, NULL, "print parameters, memory and time; write nothing" },
+	{ "probe", 0, OPT_STR, &probe_file, "FILE",
+		"write loss and gradients of the first batch; train nothing" },
+	{ "Data", 0, OPT_HEADING },
+	{ "batch", 0, OPT_COUNT, &batch, "ROWS", "rows that go through the model at once", OPT_BYTES },
+	{ "context", 0, OPT_COUNT, &context, "C", "predictions a row (the model's, at most 2048)",
+		OPT_BYTES },
+	{ "batch-tokens", 0, OPT_COUNT, &batch_tokens, "N", "tokens an update, accumulated (one batch)",
+		OPT_BYTES },
+	{ "packing", 0, OPT_CHOICE, &packing, PACKING_WORDS, "how documents fill rows", OPT_BYTES },
+	{ "order", 0, OPT_CHOICE, &order, "shuffle|file", "order of the rows of files", OPT_BYTES },
+	{ "Optimiser", 0, OPT_HEADING },
+	{ "optim", 0, OPT_CHOICE, &optimiser, OPTIM_WORDS, "which one", OPT_BYTES },
+	{ "lr", 0, OPT_NUM, &lr, "X", "highest learning rate", OPT_BYTES },
+	{ "min-lr", 0, OPT_NUM, &min_lr, "X", "lowest learning rate of the schedule", OPT_BYTES },
+	{ "warmup", 0, OPT_COUNT, &warmup, "N", "updates of linear warm-up", OPT_BYTES },
+	{ "schedule", 0, OPT_CHOICE, &schedule, SCHED_WORDS,
+		"then (cosine; constant where no total is known)", OPT_BYTES },
+	{ "decay-fraction", 0, OPT_NUM, &decay_fraction, "X",
+		"wsd: last part of the run, where the rate falls", OPT_BYTES },
+	{ "betas", 0, OPT_STR, &betas, "B1,B2", "adamw: decay of its averages", OPT_BYTES },
+	{ "eps", 0, OPT_NUM, &eps, "X", "adamw: added to the divisor", OPT_BYTES },
+	{ "weight-decay", 0, OPT_NUM, &weight_decay, "X", "of tensors of two or more dimensions", OPT_BYTES },
+	{ "momentum", 0, OPT_NUM, &momentum, "X", "muon: of the matrices", OPT_BYTES },
+	{ "muon-scale", 0, OPT_CHOICE, &muon_scale, MUON_SCALE_WORDS, "muon: size of its updates",
+		OPT_BYTES },
+	{ "adam-lr", 0, OPT_NUM, &adam_lr, "X", "muon: rate of embeddings, head and vectors (that of --lr)",
+		OPT_BYTES },
+	{ "clip", 0, OPT_NUM, &clip, "X", "longest gradient (0: any)", OPT_BYTES },
+	{ "zloss", 0, OPT_NUM, &zloss, "C", "adds C times the mean square of the log-sum-exp", OPT_BYTES },
+	{ "guard", 0, OPT_FLAG, &guard, NULL, "skip updates whose loss or gradient is beyond 6 sigma",
+		OPT_BYTES },
+	{ "dtype", 0, OPT_CHOICE, &compute, "f32|bf16",
+		"of matrix products (bf16 where the processor has it)", OPT_BYTES },
+	{ "Checkpoints and measures", 0, OPT_HEADING },
+	{ "save-every", 0, OPT_COUNT, &save_every, "N", "updates between checkpoints (0: only the last)" },
+	{ "keep", 0, OPT_COUNT, &keep, "N", "newest checkpoints to keep (0: all)" },
+	{ "save-dtype", 0, OPT_CHOICE, &save_dtype, "f32|bf16|f16", "of the weights in model.safetensors" },
+	{ "eval-data", 0, OPT_LIST, &eval_data, "FILE",
+		"held-out token stream or documents (may be repeated)" },
+	{ "eval-every", 0, OPT_COUNT, &eval_every, "N", "updates between measures (0: only at the end)" },
+	{ "eval-tokens", 0, OPT_COUNT, &eval_tokens, "N", "measure only so many (0: all)" },
+	{ "Common", 0, OPT_HEADING },
+	OPT_COMMON,
+	{ 0 },
+};
+
+static const struct command command = {
+	"train",
+	"-o RUN [--init MODEL | --arch SPEC] [--tokenizer TOKENIZER] [options] [data.tok ...]\n"
+	"--probe FILE [--init MODEL | --arch SPEC] [options] [data.tok ...]",
+	"Train a model on token streams; a run that was interrupted goes on by itself.",
+	opts,
+};
+
+struct job {
+	char **files;
+	size_t nfiles; /* 0: stdin */
+	struct model *model;
+	struct tokenizer *tokenizer; /* of --tokenizer, until the model takes it */
+	struct rows *rows;           /* NULL: stdin that nobody needed yet */
+	struct sched sched;
+	struct trainer_config config;
+	struct trainer trainer;
+	struct heldout heldout;
+	struct run_state state;
+	struct runlog log;
+	int going_on;   /* the run has a checkpoint */
+	uint64_t saved; /* step of the newest one, UINT64_MAX none */
+	double started, seconds_before;
+};
+
+static struct err err;
+
+/* --- signals
+ * -------------------------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+	alarm(1);
+}
+
+/* The first signal asks for a checkpoint after the step, the second ends at once. The alarm comes back every
+ * second: a read that begins just after the signal is interrupted too. */
+static void on_stop(int sig)
+{
+	if (stop_signal) {
+		io_remove_temps();
+		signal(sig, SIG_DFL);
+		raise(sig);
+		return;
+	}
+	stop_signal = sig;
+	io_interrupted = 1;
+	alarm(1);
+}
+
+static void catch_signals(void)
+{
+	static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction stop = { .sa_handler = on_stop }, tick = { .sa_handler = on_alarm }, old;
+	for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
+		if (sigaction(stops[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(stops[i], &stop, NULL);
+	sigaction(SIGALRM, &tick, NULL);
+}
+
+/* Bad data, unless the read failed because a signal came. */
+static void die_reading(void)
+{
+	if (stop_signal)
+		exit(128 + stop_signal);
+	die("%s", err.msg);
+}
+
+/* --- options
+ * -------------------------------------------------------------------------------------------------- */
+
+static void want(int good, const char *name, const char *what)
+{
+	if (!good)
+		die_usage("--%s wants %s", name, what);
+}
+
+/* "B1,B2", rewritten in one way so that equal values are recorded equal. */
+static void parse_betas(void)
+{
+	static struct buf canonical;
+	const char *comma = strchr(betas, ',');
+	char *first = xstrndup(betas, comma ? (size_t)(comma - betas) : 0);
+	int good = comma && parse_num(first, &beta1) == 0 && parse_num(comma + 1, &beta2) == 0;
+	want(good && beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1, "betas",
+		"two numbers in [0, 1), such as 0.9,0.95");
+	free(first);
+	buf_reset(&canonical);
+	json_add_num(&canonical, beta1);
+	buf_addc(&canonical, ',');
+	json_add_num(&canonical, beta2);
+	betas = canonical.p;
+}
+
+static void check_options(void)
+{
+	parse_betas();
+	want(batch > 0 && batch < 1 << 24, "batch", "at least one row");
+	want(context == UINT64_MAX || (context > 0 && context < 1 << 24), "context", "at least 1");
+	want(isfinite(lr) && lr >= 0, "lr", "a rate of at least 0");
+	want(isfinite(min_lr) && min_lr >= 0 && min_lr <= lr, "min-lr", "a rate from 0 to --lr");
+	want(decay_fraction > 0 && decay_fraction <= 1, "decay-fraction", "a share in (0, 1]");
+	want(isfinite(eps) && eps >= 0, "eps", "a number of at least 0");
+	want(isfinite(weight_decay) && weight_decay >= 0, "weight-decay", "a number of at least 0");
+	want(momentum >= 0 && momentum < 1, "momentum", "a number in [0, 1)");
+	want(isfinite(clip) && clip >= 0, "clip", "a number of at least 0");
+	want(isfinite(zloss) && zloss >= 0, "zloss", "a number of at least 0");
+	want(isnan(adam_lr) || (isfinite(adam_lr) && adam_lr >= 0), "adam-lr", "a rate of at least 0");
+	want(isnan(totals.epochs) || totals.epochs > 0, "epochs", "a number above 0");
+	want(isnan(totals.time) || totals.time > 0, "time", "a duration above 0");
+	if (init_from && arch)
+		die_usage("--init and --arch exclude each other");
+	if (probe_file && common.output)
+		die_usage("--probe trains nothing: it takes --init or --arch, not -o");
+	if (!common.output && !probe_file && !dry_run)
+		die_usage("where to? Give -o RUN");
+	if (common.output && strcmp(common.output, "-") == 0)
+		die_usage("-o wants a folder for the run");
+	for (size_t i = 0; i < eval_data.n; i++)
+		if (strcmp(eval_data.v[i], "-") == 0)
+			die_usage("--eval-data wants a file");
+}
+
+/* Options that hang on the model or the machine get their values: from here on they are what is recorded. */
+static void settle_options(struct job *j, const struct config *c)
+{
+	static const enum dtype types[] = { DTYPE_F32, DTYPE_BF16 };
+	if (context == UINT64_MAX)
+		context = c->context < 2048 ? c->context : 2048;
+	if (context > c->context)
+		die_usage("--context %llu is more than the model's %zu", (unsigned long long)context,
+			c->context);
+	if (batch_tokens == UINT64_MAX)
+		batch_tokens = batch * context;
+	if (batch_tokens == 0 || batch_tokens % context)
+		die_usage("--batch-tokens wants a multiple of the context, which is %llu",
+			(unsigned long long)context);
+	if (isnan(adam_lr))
+		adam_lr = lr;
+	if (compute < 0)
+		compute = strstr(kern()->name, "bf16") != NULL;
+	size_t rows = (size_t)(batch_tokens / context);
+	j->config = (struct trainer_config){
+		.objective = objective,
+		.rows = rows,
+		.micro = batch < rows ? (size_t)batch : rows,
+		.context = (size_t)context,
+		.compute = types[compute],
+		.clip = clip,
+		.zloss = zloss,
+		.guard = guard,
+		.optim = { optimiser, beta1, beta2, eps, weight_decay, momentum, muon_scale,
+			lr > 0 ? adam_lr / lr : 1, types[compute] },
+	};
+}
+
+/* The number of updates and the schedule. */
+static void settle_length(struct job *j)
+{
+	if (j->nfiles && !rows_streamed(j->rows) && !totals_given(&totals))
+		totals.epochs = 1;
+	int piped = !j->rows || rows_streamed(j->rows);
+	if (piped && packing != PACK_WRAPPED && totals.tokens != UINT64_MAX)
+		die_usage("--tokens from a pipe needs --packing wrapped: rows of documents differ in length");
+	if (totals_limit(&totals, j->rows, j->config.rows, j->config.context, &j->state.limit, &err) < 0)
+		die_usage("%s", err.msg);
+	int known = j->state.limit != UINT64_MAX || !isnan(totals.time);
+	if (schedule < 0)
+		schedule = known ? 0 : 3;
+	j->sched = (struct sched){ schedule, lr, min_lr, warmup, decay_fraction };
+	if (!known && sched_uses_share(&j->sched))
+		die_usage("--schedule %s needs to know how long the run is: give --steps, --tokens or --time",
+			opt_choice(opt_find(opts, "schedule")));
+}
+
+/* --- the model
+ * ------------------------------------------------------------------------------------------------ */
+
+/* The configuration that --arch names; its vocabulary may still be 0. */
+static void arch_config(struct config *c, const struct tokenizer *t)
+{
+	struct buf b = { 0 };
+	int file = path_exists(arch) || str_ends(arch, ".json");
+	int rc = file ? file_read(arch, &b, (size_t)1 << 24, &err) : config_preset(c, arch, &err);
+	if (rc == 0 && file)
+		rc = config_parse(c, b.p, b.n, arch, &err);
+	if (rc < 0)
+		die("%s", err.msg);
+	buf_release(&b);
+	/* A preset's context is the run's, unless it says its own. */
+	if (!file && context != UINT64_MAX && !strstr(arch, "context="))
+		c->context = (size_t)context;
+	if (c->vocab == 0 && t)
+		c->vocab = tokenizer_vocab(t);
+	if (t && c->bos < 0)
+		c->bos = tokenizer_bos(t);
+	if (t && c->eos < 0)
+		c->eos = tokenizer_eos(t);
+}
+
+static void set_origin(char out[48], const char *kind, struct hash128 h)
+{
+	char hex[33];
+	hash128_hex(h, hex);
+	snprintf(out, 48, "%s %s", kind, hex);
+}
+
+static void set_origin_init(char out[48], const struct model *m)
+{
+	set_origin(out, "init", hash128(m->weights, m->count * sizeof(float)));
+}
+
+static void set_origin_arch(char out[48], const struct config *c)
+{
+	set_origin(out, "arch", (struct hash128){ config_hash(c), 0 });
+}
+
+static struct model *must_load(const char *path)
+{
+	struct model *m = model_load(path, &err);
+	if (!m)
+		die("%s", err.msg);
+	return m;
+}
+
+/* A run that goes on: --init, --arch and --tokenizer, when given again, must mean what they meant. */
+static void check_origin(const struct job *j)
+{
+	char now[48] = "";
+	const struct model *m = j->model;
+	if (j->tokenizer) {
+		struct hash128 a = tokenizer_fingerprint(j->tokenizer), b = { 0 };
+		if (m->tokenizer)
+			b = tokenizer_fingerprint(m->tokenizer);
+		if (a.lo != b.lo || a.hi != b.hi)
+			die("--tokenizer: this run was started with another tokenizer");
+	}
+	if (init_from) {
+		struct model *base = must_load(init_from);
+		set_origin_init(now, base);
+		model_free(base);
+	} else if (arch) {
+		struct config c;
+		arch_config(&c, m->tokenizer);
+		if (c.vocab == 0)
+			c.vocab = m->config.vocab;
+		set_origin_arch(now, &c);
+	}
+	if (*now && strcmp(now, j->state.origin) != 0)
+		die("--%s: this run was started from another model", init_from ? "init" : "arch");
+}
+
+/* --- the data
+ * ------------------------------------------------------------------------------------------------- */
+
+static const char *data_name(const struct job *j)
+{
+	return j->nfiles ? j->files[0] : "stdin";
+}
+
+static void open_data(struct job *j)
+{
+	struct rows_config c = { (size_t)context, (enum packing)packing, order == 0, common.seed };
+	j->rows = rows_open(j->files, j->nfiles, &c, &err);
+	if (!j->rows)
+		die_reading();
+	if (!rows_streamed(j->rows) && rows_count(j->rows) == 0)
+		die("%s: no document of two tokens or more", data_name(j));
+}
+
+/* Do these tokens mean to the model what they meant to who made them? */
+static void check_data(const struct job *j)
+{
+	const struct tok_info *info = rows_info(j->rows);
+	const struct model *m = j->model;
+	if (info->vocab > m->config.vocab)
+		die("%s: vocabulary of %lu does not fit the model's %zu", data_name(j),
+			(unsigned long)info->vocab, m->config.vocab);
+	if (!m->tokenizer)
+		return;
+	struct hash128 t = tokenizer_fingerprint(m->tokenizer);
+	if (info->fingerprint.lo == 0 && info->fingerprint.hi == 0)
+		warn("%s: does not say which tokenizer made it", data_name(j));
+	else if (info->fingerprint.lo != t.lo || info->fingerprint.hi != t.hi)
+		die("%s: made with another tokenizer than the model's", data_name(j));
+}
+
+static void data_fingerprint(const struct rows *r, char hex[33])
+{
+	hash128_hex(rows_streamed(r) ? rows_info(r)->fingerprint : rows_fingerprint(r), hex);
+}
+
+static void check_same_data(const struct job *j)
+{
+	char hex[33];
+	data_fingerprint(j->rows, hex);
+	if (rows_streamed(j->rows) != j->state.streamed)
+		die("%s: this run was started on %s", data_name(j), j->state.streamed ? "a pipe" : "files");
+	if (strcmp(hex, j->state.data) != 0)
+		die("%s: not the data that this run was started on", data_name(j));
+}
+
+/* Puts the data where the checkpoint left it. */
+static void seek_data(struct job *j)
+{
+	struct run_state *s = &j->state;
+	struct batch *b = &j->trainer.batch;
+	if (!s->streamed) {
+		rows_seek(j->rows, s->position);
+		return;
+	}
+	if (s->ended) { /* the pass before is complete: what comes now is new */
+		s->position = s->digest = 0;
+		s->ended = 0;
+		return;
+	}
+	int rc = 1;
+	while (rows_position(j->rows) < s->position && rc > 0) {
+		batch_reset(b);
+		rc = rows_next(j->rows, b, &err);
+	}
+	batch_reset(b);
+	if (rc < 0)
+		die_reading();
+	if (rows_position(j->rows) < s->position || rows_digest(j->rows) != s->digest)
+		die("%s: does not begin with the %llu rows that step %llu had consumed", data_name(j),
+			(unsigned long long)s->position, (unsigned long long)s->step);
+}
+
+/* --- going on
+ * ------------------------------------------------------------------------------------------------- */
+
+/* The first of the options that say a total, NULL when none was given. */
+static const char *given_total(void)
+{
+	static const char *const names[] = { "steps", "tokens", "epochs", "time" };
+	for (size_t i = 0; i < 4; i++)
+		if (opt_find(opts, names[i])->given)
+			return names[i];
+	return NULL;
+}
+
+/* Looks for a checkpoint; its recorded options become this run's. */
+static void read_record(struct job *j)
+{
+	uint64_t step;
+	struct arena a = { 0 };
+	struct json *recorded;
+	j->saved = UINT64_MAX;
+	int rc = common.output ? ckpt_find(common.output, &step, &err) : 0;
+	if (rc < 0)
+		die("%s", err.msg);
+	if (rc == 0)
+		return;
+	if (fresh)
+		die("%s: has a checkpoint already, and --fresh was given", common.output);
+	if (ckpt_read_state(common.output, step, &j->state, &a, &recorded, &err) < 0 ||
+		opt_restore(opts, recorded, &err) < 0)
+		die("%s", err.msg);
+	arena_release(&a);
+	parse_betas();
+	if (!given_total())
+		totals = j->state.totals;
+	j->saved = step;
+	j->going_on = 1;
+}
+
+static int finished(const struct job *j)
+{
+	const struct run_state *s = &j->state;
+	return s->step >= s->limit || (!isnan(totals.time) && s->seconds >= totals.time) ||
+	       (s->done && !isnan(totals.epochs));
+}
+
+/* Model, data and totals, held against each other and, when the run goes on, against what they were. */
+static void prepare(struct job *j)
+{
+	struct config c;
+	uint64_t limit_then = j->state.limit;
+	if (tokenizer_file && !(j->tokenizer = tokenizer_load(tokenizer_file, NULL, &err)))
+		die("%s", err.msg);
+	if (j->going_on) {
+		char *dir = ckpt_path(common.output, j->saved);
+		j->model = must_load(dir);
+		free(dir);
+		check_origin(j);
+	} else if (init_from) {
+		j->model = must_load(init_from);
+		set_origin_init(j->state.origin, j->model);
+	} else if (arch) {
+		arch_config(&c, j->tokenizer);
+	} else {
+		die_usage("a new run wants --init MODEL or --arch SPEC");
+	}
+	settle_options(j, j->model ? &j->model->config : &c);
+	if (j->nfiles)
+		open_data(j);
+	settle_length(j);
+	if (!j->rows && !finished(j))
+		open_data(j);
+	if (!j->model) {
+		if (c.vocab == 0 && j->rows)
+			c.vocab = rows_info(j->rows)->vocab;
+		if (c.vocab == 0)
+			die_usage("--arch %s has no vocabulary size: give --tokenizer or data", arch);
+		set_origin_arch(j->state.origin, &c);
+		j->model = model_new(&c);
+		model_init(j->model, common.seed);
+	}
+	struct model *m = j->model;
+	if (j->tokenizer) {
+		tokenizer_free(m->tokenizer);
+		m->tokenizer = j->tokenizer;
+	}
+	if (m->tokenizer && tokenizer_vocab(m->tokenizer) > m->config.vocab)
+		die("the tokenizer's vocabulary of %lu does not fit the model's %zu",
+			(unsigned long)tokenizer_vocab(m->tokenizer), m->config.vocab);
+	if (j->rows)
+		check_data(j);
+	if (!j->going_on)
+		return;
+	if (j->rows)
+		check_same_data(j);
+	if (!totals_same_past(
+		    &j->sched, &j->state.totals, limit_then, &totals, j->state.limit, j->state.step))
+		die("--%s: not what this run was started with, and it would change updates already made",
+			given_total());
+}
+
+/* --- checkpoints and log
+ * -------------------------------------------------------------------------------------- */
+
+static void save(struct job *j)
+{
+	static const enum dtype types[] = { DTYPE_F32, DTYPE_BF16, DTYPE_F16 };
+	struct buf record = { 0 };
+	struct run_state *s = &j->state;
+	opt_record(opts, &record);
+	free(s->options);
+	s->options = record.p;
+	s->totals = totals;
+	/* First the log: no line is missing that a run going on from here relies on. */
+	int rc = runlog_sync(&j->log, &err);
+	if (rc == 0 && j->saved == s->step)
+		rc = ckpt_save_state(common.output, &j->trainer, s, types[save_dtype], &err);
+	else if (rc == 0)
+		rc = ckpt_save(common.output, &j->trainer, s, types[save_dtype], keep, &err);
+	if (rc < 0)
+		die("%s", err.msg);
+	j->saved = s->step;
+	detail("saved %s/step-%llu", common.output, (unsigned long long)j->saved);
+}
+
+/* The line of the last update, with a measure of the held-out data where one is due. */
+static void write_line(struct job *j, int last)
+{
+	double loss = NAN, bpb = NAN;
+	struct run_state *s = &j->state;
+	if (s->step == 0)
+		return;
+	if (eval_data.n && (last || (eval_every && s->step % eval_every == 0)))
+		heldout_measure(&j->heldout, &j->trainer, &loss, &bpb);
+	if (runlog_add(&j->log, s, loss, bpb, common.log, &err) < 0)
+		die("%s", err.msg);
+	if (!isnan(loss))
+		detail("step %llu: held-out loss %.4f, %.4f bits per byte", (unsigned long long)s->step, loss,
+			bpb);
+}
+
+static void open_log(struct job *j)
+{
+	int kept = 0;
+	char *path = path_join(common.output, "log.jsonl");
+	if (runlog_open(&j->log, path, j->state.step, &kept, &err) < 0)
+		die("%s", err.msg);
+	free(path);
+	/* Killed between the checkpoint and its line in the log: the line comes now. */
+	if (!kept)
+		write_line(j, finished(j));
+}
+
+/* A run that is complete, its log included, is left as it is. */
+static int nothing_to_do(const struct job *j)
+{
+	if (!j->going_on || !finished(j))
+		return 0;
+	char *path = path_join(common.output, "log.jsonl");
+	int has = j->state.step == 0 ? 1 : runlog_has(path, j->state.step, &err);
+	free(path);
+	if (has < 0)
+		die("%s", err.msg);
+	if (has)
+		info("%s: is complete at step %llu", common.output, (unsigned long long)j->state.step);
+	return has;
+}
+
+/* --- the loop
+ * ------------------------------------------------------------------------------------------------- */
+
+static int on_terminal(void)
+{
+	return verbosity >= 0 && isatty(STDERR_FILENO);
+}
+
+static double seconds_left(const struct job *j)
+{
+	const struct run_state *s = &j->state;
+	double left = NAN;
+	if (s->limit != UINT64_MAX)
+		left = s->seconds / (double)s->step * (double)(s->limit - s->step);
+	return isnan(totals.time) ? left : fmin(left, totals.time - s->seconds);
+}
+
+static void show_progress(const struct job *j, const struct update *u)
+{
+	static double shown;
+	const struct run_state *s = &j->state;
+	char rate[32], left[32], of[32] = "";
+	double now = now_seconds(), togo = seconds_left(j);
+	unsigned long long step = s->step;
+	human_count(s->rate, rate);
+	detail("step %llu: loss %.4f, gradient %.3f, lr %.3g, %s tokens/s%s", step, u->loss, u->grad_norm,
+		s->lr, rate, u->skipped ? ", skipped" : "");
+	if (!on_terminal() || now - shown < 0.2)
+		return;
+	shown = now;
+	if (s->limit != UINT64_MAX)
+		snprintf(of, sizeof of, "/%llu", (unsigned long long)s->limit);
+	human_seconds(isnan(togo) ? s->seconds : togo, left);
+	fprintf(stderr, "\r%s: step %llu%s, loss %.4f, lr %.3g, %s tokens/s, %s%s\033[K", prog_name, step, of,
+		u->loss, s->lr, rate, left, isnan(togo) ? "" : " left");
+	fflush(stderr);
+}
+
+/* Rows of the next update into the trainer's batch. 1; 0 when the stream ended first; -1 interrupted. */
+static int fill_batch(struct job *j)
+{
+	struct batch *b = &j->trainer.batch;
+	uint64_t end = totals_rows(&totals, j->rows);
+	int rc = 1;
+	batch_reset(b);
+	while (rc > 0 && b->nrows < j->config.rows && rows_position(j->rows) < end)
+		rc = rows_next(j->rows, b, &err);
+	if (rc < 0 && !stop_signal)
+		die("%s", err.msg);
+	return rc;
+}
+
+/* Skipped updates leave the weights alone; when nothing else comes any more, the run has diverged. */
+static void count_skipped(struct job *j, const struct update *u)
+{
+	static int in_a_row;
+	unsigned long long step = j->state.step;
+	if (!u->skipped || j->trainer.batch.ntargets == 0) {
+		in_a_row = 0;
+		return;
+	}
+	j->state.skipped++;
+	if (++in_a_row == 100)
+		die("step %llu: 100 updates in a row were skipped, the last with loss %g and gradient %g",
+			step, u->loss, u->grad_norm);
+}
+
+static void one_update(struct job *j, double began)
+{
+	struct run_state *s = &j->state;
+	struct update u;
+	s->lr = totals_lr(&totals, &j->sched, s->limit, s->step, s->seconds);
+	trainer_update(&j->trainer, s->lr, &u);
+	double now = now_seconds();
+	s->step++;
+	s->tokens += j->trainer.batch.tokens;
+	s->position = rows_position(j->rows);
+	s->digest = rows_digest(j->rows);
+	s->seconds = j->seconds_before + now - j->started;
+	s->loss = u.loss;
+	s->grad_norm = u.grad_norm;
+	s->rate = (double)j->trainer.batch.tokens / (now - began);
+	count_skipped(j, &u);
+	show_progress(j, &u);
+}
+
+/* The end of a stream without a known number of updates: the rest is an update of its own, and the pass is
+ * complete. */
+static void end_pass(struct job *j, double began)
+{
+	int rest = j->trainer.batch.nrows > 0;
+	if (rest)
+		one_update(j, began);
+	j->state.ended = 1;
+	j->state.done = !isnan(totals.epochs);
+	save(j);
+	if (!rest && eval_data.n && runlog_undo(&j->log, &err) < 0)
+		die("%s", err.msg);
+	if (rest || eval_data.n)
+		write_line(j, 1);
+}
+
+/* Until the total is reached, a signal comes or the data end. 0, or 1 when a stream ended before the total.
+ */
+static int train(struct job *j)
+{
+	struct run_state *s = &j->state;
+	j->started = now_seconds();
+	j->seconds_before = s->seconds;
+	while (!finished(j) && !stop_signal) {
+		double began = now_seconds();
+		int rc = fill_batch(j);
+		if (rc < 0)
+			return 0;
+		if (rc == 0 && s->limit == UINT64_MAX) {
+			end_pass(j, began);
+			return 0;
+		}
+		/* What is left over is good enough for the last update only: more may come for the others. */
+		if (rc == 0 && (s->step + 1 < s->limit || j->trainer.batch.nrows == 0))
+			return 1;
+		one_update(j, began);
+		int last = finished(j);
+		if (last || (save_every && s->step % save_every == 0))
+			save(j);
+		write_line(j, last);
+	}
+	return 0;
+}
+
+static void summary(const struct job *j)
+{
+	const struct run_state *s = &j->state;
+	char tokens[32], took[32], skipped[64] = "";
+	if (s->skipped)
+		snprintf(skipped, sizeof skipped, ", %llu updates skipped", (unsigned long long)s->skipped);
+	if (on_terminal())
+		fprintf(stderr, "\r\033[K");
+	if (s->step == 0)
+		info("%s: step 0, not trained", common.output);
+	else
+		info("%s: step %llu, loss %.4f, %s tokens in %s%s", common.output,
+			(unsigned long long)s->step, s->loss, human_count((double)s->tokens, tokens),
+			human_seconds(s->seconds, took), skipped);
+}
+
+/* --- without a run
+ * -------------------------------------------------------------------------------------------- */
+
+static int write_probe(const struct job *j, struct writer *w, float loss, const float *logps)
+{
+	const struct model *m = j->model;
+	size_t one = 1, nrows = j->trainer.batch.nrows;
+	struct safetensors_writer *st = safetensors_writer_new();
+	safetensors_writer_declare(st, "loss", DTYPE_F32, 1, &one);
+	safetensors_writer_declare(st, "logps", DTYPE_F32, 1, &nrows);
+	for (size_t i = 0; i < m->nparams; i++) {
+		char *name = xasprintf("grad.%s", m->params[i].name);
+		safetensors_writer_declare(st, name, DTYPE_F32, m->params[i].ndim, m->params[i].shape);
+		free(name);
+	}
+	int rc = safetensors_writer_begin(st, w);
+	if (rc == 0)
+		rc = safetensors_writer_f32(st, &loss, 1);
+	if (rc == 0)
+		rc = safetensors_writer_f32(st, logps, nrows);
+	for (size_t i = 0; rc == 0 && i < m->nparams; i++)
+		rc = safetensors_writer_f32(st, m->params[i].g, m->params[i].count);
+	if (rc == 0)
+		safetensors_writer_end(st);
+	else
+		safetensors_writer_free(st);
+	return rc;
+}
+
+/* One pass over the first batch: its loss, gradients and log-probabilities of rows into a file. */
+static void probe(struct job *j)
+{
+	struct batch *b = &j->trainer.batch;
+	struct update u;
+	if (fill_batch(j) < 0)
+		die_reading();
+	double *row = xcalloc(b->nrows + 1, sizeof *row);
+	float *logps = xcalloc(b->nrows + 1, sizeof *logps);
+	trainer_pass(&j->trainer, 1, row, &u);
+	for (size_t r = 0; r < b->nrows; r++)
+		logps[r] = (float)row[r];
+	struct writer *w = writer_open(probe_file, &err);
+	if (!w)
+		die("%s", err.msg);
+	write_probe(j, w, (float)(u.loss + u.zloss), logps); /* a failure sticks to the writer */
+	if (writer_commit(w, 0, &err) < 0)
+		die("%s", err.msg);
+	info("%zu rows, %zu targets, loss %.6f, gradient %.6f", b->nrows, b->ntargets, u.loss, u.grad_norm);
+	free(row);
+	free(logps);
+}
+
+/* Seconds of an update: the second of two on the first rows, one micro-batch scaled up. */
+static double measure_update(struct job *j)
+{
+	double took = NAN;
+	size_t rows = j->config.rows;
+	if (!j->rows || rows_streamed(j->rows))
+		return NAN;
+	j->config.rows = j->config.micro;
+	for (int i = 0; i < 2; i++) {
+		struct update u;
+		rows_seek(j->rows, 0);
+		fill_batch(j);
+		double t0 = now_seconds();
+		trainer_update(&j->trainer, 0, &u);
+		took = now_seconds() - t0;
+	}
+	j->config.rows = rows;
+	return took * (double)rows / (double)j->config.micro;
+}
+
+static void show_bytes(const char *what, size_t n)
+{
+	char h[32];
+	printf("%-14s %s\n", what, human_bytes((double)n, h));
+}
+
+static void show_number(const char *what, uint64_t n)
+{
+	printf("%-14s %llu\n", what, (unsigned long long)n);
+}
+
+static void show_plan(struct job *j)
+{
+	struct trainer_memory mem = trainer_memory(&j->config, j->model);
+	double update = measure_update(j);
+	char h[32];
+	show_number("parameters", j->model->count);
+	show_bytes("weights", mem.weights);
+	show_bytes("gradients", mem.grads);
+	show_bytes("optimiser", mem.optim);
+	show_bytes("activations", mem.session);
+	show_bytes("memory", mem.weights + mem.grads + mem.optim + mem.session);
+	show_number("tokens/update", batch_tokens);
+	if (j->rows && !rows_streamed(j->rows)) {
+		show_number("rows/epoch", rows_count(j->rows));
+		show_number("tokens/epoch", rows_tokens(j->rows));
+	}
+	if (j->state.limit != UINT64_MAX)
+		show_number("updates", j->state.limit);
+	if (!isnan(update)) {
+		printf("%-14s %.3g s (measured)\n", "time/update", update);
+		show_number("tokens/s", (uint64_t)((double)batch_tokens / update));
+	}
+	if (!isnan(totals.time))
+		printf("%-14s %s\n", "time", human_seconds(totals.time, h));
+	else if (j->state.limit != UINT64_MAX && !isnan(update))
+		printf("%-14s %s (estimated)\n", "time", human_seconds(update * (double)j->state.limit, h));
+}
+
+/* --- main
+ * ----------------------------------------------------------------------------------------------------- */
+
+/* The folder, its lock and what a new run's state says of its beginning. */
+static void open_run(struct job *j)
+{
+	struct run_state *s = &j->state;
+	uint64_t step;
+	if (j->going_on) {
+		if (strcmp(s->isa, kern()->name) != 0)
+			info("%s: goes on with %s kernels after %s: rounding differs from here on",
+				common.output, kern()->name, s->isa);
+	} else {
+		if (path_mkdir(common.output, &err) < 0 || ckpt_lock(common.output, &err) < 0)
+			die("%s", err.msg);
+		if (ckpt_find(common.output, &step, &err) != 0)
+			die("%s: another trainer has just started here", common.output);
+		s->loss = s->grad_norm = s->lr = s->rate = NAN;
+		if (j->rows) {
+			s->streamed = rows_streamed(j->rows);
+			data_fingerprint(j->rows, s->data);
+		}
+	}
+	snprintf(s->isa, sizeof s->isa, "%s", kern()->name);
+	detail("%s kernels, %s products, %llu threads", kern()->name, dtype_name(j->config.compute),
+		(unsigned long long)common.threads);
+	if (eval_data.n &&
+		heldout_load(&j->heldout, eval_data.v, eval_data.n, j->model, eval_tokens, &err) < 0)
+		die("%s", err.msg);
+	open_log(j);
+}
+
+static void run(struct job *j)
+{
+	if (j->going_on && ckpt_read_trainer(common.output, j->saved, &j->trainer, &err) < 0)
+		die("%s", err.msg);
+	open_run(j);
+	if (j->going_on)
+		info("%s: goes on from step %llu", common.output, (unsigned long long)j->saved);
+	if (j->going_on && j->rows)
+		seek_data(j);
+	int early = train(j);
+	alarm(0);
+	if (j->saved != j->state.step)
+		save(j);
+	summary(j);
+	if (stop_signal)
+		exit(128 + stop_signal);
+	if (early)
+		die("%s: ended after %llu of %llu updates", data_name(j), (unsigned long long)j->state.step,
+			(unsigned long long)j->state.limit);
+}
+
+static void release(struct job *j)
+{
+	trainer_release(&j->trainer);
+	heldout_release(&j->heldout);
+	run_state_release(&j->state);
+	runlog_close(&j->log);
+	rows_close(j->rows);
+	model_free(j->model);
+}
+
+int main(int argc, char **argv)
+{
+	int n;
+	struct job j = { .log = { .fd = -1 } };
+	j.files = cmd_init(&command, argc, argv, &n);
+	j.nfiles = (size_t)n;
+	check_options();
+	catch_signals();
+	int writes = !dry_run && !probe_file;
+	if (writes && path_is_dir(common.output) &&
+		(ckpt_lock(common.output, &err) < 0 || ckpt_clean(common.output, &err) < 0))
+		die("%s", err.msg);
+	read_record(&j);
+	prepare(&j);
+	if (writes && nothing_to_do(&j))
+		return cmd_end();
+	trainer_init(&j.trainer, &j.config, j.model);
+	if (probe_file)
+		probe(&j);
+	else if (dry_run)
+		show_plan(&j);
+	else
+		run(&j);
+	release(&j);
+	return cmd_end();
+}
