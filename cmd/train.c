@@ -521,8 +521,9 @@ static void prepare(struct job *j)
 		check_same_data(j);
 	if (!totals_same_past(
 		    &j->sched, &j->state.totals, limit_then, &totals, j->state.limit, j->state.step))
-		die("--%s: not what this run was started with, and it would change updates already made",
-			given_total());
+		die("--%s: another total than this run's, under which its %llu updates had other learning "
+		    "rates",
+			given_total(), (unsigned long long)j->state.step);
 }
 
 /* --- checkpoints and log
