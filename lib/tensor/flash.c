@@ -12,13 +12,12 @@
  * a row's own numbers are the same whichever rows it shares tiles with, because tiles keep one sum an
  * element, every row walks the same blocks, and a key that it does not see weighs exactly zero.
  *
- * Names: b is FLASH_BLOCK; d the head's dimension, dw the same rounded up to whole panels; mr, nr the tile.
+ * Names: B is FLASH_BLOCK; d the head's dimension, dw the same rounded up to whole panels; mr, nr the tile.
  */
 #define B FLASH_BLOCK
 #define ROWS 256 /* query rows of a forward task, over all heads of a group */
-#define NOTHING                                                                                    \
-	(-1e30f) /* a running maximum before the first key; finite, so that differences are no NaN \
-		  */
+/* A running maximum before the first key; finite, so that differences are no NaN. */
+#define NOTHING (-1e30f)
 
 static size_t least(size_t a, size_t b)
 {
@@ -88,46 +87,94 @@ static struct view view_of(const struct flash_shape *s, const struct flash_seq *
 /* Scores of keys [first, first + B) outside the view become -inf. */
 static void mask(float *row, size_t first, struct view v)
 {
-	for (size_t j = 0; j < B; j++)
-		if (first + j < v.lo || first + j >= v.hi)
-			row[j] = -(float)INFINITY;
+	size_t begin = v.lo > first ? least(B, v.lo - first) : 0,
+	       end = v.hi > first ? least(B, v.hi - first) : 0;
+	for (size_t j = 0; j < begin; j++)
+		row[j] = -(float)INFINITY;
+	for (size_t j = end; j < B; j++)
+		row[j] = -(float)INFINITY;
 }
 
-/* y: panels [B / nr][d][nr] of `keys` rows of x turned. */
-static void pack_turned(float *y, const float *x, size_t stride, size_t d, size_t keys)
+/*
+ * The arithmetic of products. Packed operands are counted in elements, which are float or, in bf16, half of
+ * one: k is then even as packed, deep(k).
+ */
+struct math {
+	const struct kern *kn;
+	int bf16;
+	size_t mr, nr, size;
+};
+
+static struct math math_of(const struct flash_shape *s)
 {
 	const struct kern *kn = kern();
-	for (size_t j = 0; j < B; j += kn->nr)
-		kn->pack_f32(y + j * d, kn->nr, x + j * stride, 1, stride, d,
-			keys > j ? least(keys - j, kn->nr) : 0);
+	if (s->bf16 && kn->native_bf16)
+		return (struct math){ kn, 1, kn->mr16, kn->nr16, sizeof(uint16_t) };
+	return (struct math){ kn, 0, kn->mr, kn->nr, sizeof(float) };
 }
 
-/* y: panels [dw / nr][rows][nr] of x. */
-static void pack_plain(float *y, const float *x, size_t stride, size_t d, size_t rows)
+static size_t deep(const struct math *x, size_t k)
 {
-	const struct kern *kn = kern();
-	for (size_t j = 0; j < d; j += kn->nr)
-		kn->pack_f32(y + j * rows, kn->nr, x + j, stride, 1, rows, least(d - j, kn->nr));
+	return x->bf16 ? k + k % 2 : k;
+}
+
+static void *element(const struct math *x, void *packed, size_t i)
+{
+	return (char *)packed + i * x->size;
+}
+
+static void pack(const struct math *x, void *y, size_t width, const float *from, size_t ks, size_t js,
+	size_t k, size_t n)
+{
+	if (x->bf16)
+		x->kn->pack_bf16(y, width, from, ks, js, k, n);
+	else
+		x->kn->pack_f32(y, width, from, ks, js, k, n);
+}
+
+/* y: panels [B / nr][deep(d)][nr] of `keys` rows of `from` turned. */
+static void pack_turned(
+	const struct math *x, void *y, const float *from, size_t stride, size_t d, size_t keys)
+{
+	for (size_t j = 0; j < B; j += x->nr)
+		pack(x, element(x, y, j * deep(x, d)), x->nr, from + j * stride, 1, stride, d,
+			keys > j ? least(keys - j, x->nr) : 0);
+}
+
+/* y: panels [dw / nr][deep(rows)][nr] of `from`. */
+static void pack_plain(const struct math *x, void *y, const float *from, size_t stride, size_t d, size_t rows)
+{
+	for (size_t j = 0; j < d; j += x->nr)
+		pack(x, element(x, y, j * deep(x, rows)), x->nr, from + j, stride, 1, rows,
+			least(d - j, x->nr));
 }
 
 /* scores[m][B] = A (packed [d][m]) x turned panels. */
-static void scores(float *s, const float *a, const float *turned, size_t d, size_t m)
+static void scores(const struct math *x, float *s, void *a, void *turned, size_t d, size_t m)
 {
-	const struct kern *kn = kern();
-	for (size_t j = 0; j < B; j += kn->nr)
-		kn->tile_f32(d, a, turned + j * d, NULL, 0, s + j, B, m, kn->nr);
+	for (size_t j = 0; j < B; j += x->nr) {
+		void *b = element(x, turned, j * deep(x, d));
+		if (x->bf16)
+			x->kn->tile_bf16(d, a, b, NULL, 0, s + j, B, m, x->nr);
+		else
+			x->kn->tile_f32(d, a, b, NULL, 0, s + j, B, m, x->nr);
+	}
 }
 
-/* y[m][dw] += A (packed [k][m]) x plain panels of `deep` rows, k <= deep. */
-static void gather(float *y, const float *a, const float *plain, size_t dw, size_t k, size_t deep, size_t m)
+/* y[m][dw] += A (packed [k][m]) x plain panels of `rows`, k <= rows. */
+static void gather(
+	const struct math *x, float *y, void *a, void *plain, size_t dw, size_t k, size_t rows, size_t m)
 {
-	const struct kern *kn = kern();
-	for (size_t j = 0; j < dw; j += kn->nr)
-		kn->tile_f32(k, a, plain + j * deep, y + j, dw, y + j, dw, m, kn->nr);
+	for (size_t j = 0; j < dw; j += x->nr) {
+		void *b = element(x, plain, j * deep(x, rows));
+		if (x->bf16)
+			x->kn->tile_bf16(k, a, b, y + j, dw, y + j, dw, m, x->nr);
+		else
+			x->kn->tile_f32(k, a, b, y + j, dw, y + j, dw, m, x->nr);
+	}
 }
 
-/* --- forward
- * -------------------------------------------------------------------------------------------------- */
+/* --- forward ------------------------------------------------------------------------------------- */
 
 /*
  * A task: queries [first, first + queries) of a sequence, all heads that read one kv head. Its rows stand in
@@ -139,9 +186,11 @@ struct job {
 	const struct flash_layout *l;
 	const struct flash_seq *f;
 	size_t kv_head, group, first, queries;
+	struct math x;
 	size_t d, dw;
 	size_t lines, length;
-	float *q, *o, *m, *sum, *kp, *vp, *sc, *p;
+	void *q, *kp, *vp, *p; /* packed */
+	float *o, *m, *sum, *sc;
 };
 
 /* Queries of a task. */
@@ -153,13 +202,12 @@ static size_t job_queries(const struct flash_shape *s)
 /* Pointers into the scratch (NULL: just the size in floats is wanted). */
 static size_t job_scratch(struct job *t, float *base)
 {
-	size_t rows = job_queries(t->s) * t->group, mr = kern()->mr;
-	size_t at = 0;
-	t->q = take(base, &at, rows * t->d);
+	size_t rows = job_queries(t->s) * t->group, mr = t->x.mr, at = 0;
+	t->q = take(base, &at, rows * (t->d + 1));
 	t->o = take(base, &at, rows * t->dw);
 	t->m = take(base, &at, rows);
 	t->sum = take(base, &at, rows);
-	t->kp = take(base, &at, B * t->d);
+	t->kp = take(base, &at, B * (t->d + 1));
 	t->vp = take(base, &at, B * t->dw);
 	t->sc = take(base, &at, mr * B);
 	t->p = take(base, &at, mr * B);
@@ -184,15 +232,13 @@ static size_t job_offset(const struct job *t, size_t line, size_t i)
 
 static void job_begin(struct job *t, const float *q)
 {
-	const struct kern *kn = kern();
 	size_t rows = t->lines * t->length, step = t->queries > 1 ? t->l->q_stride : t->l->q_head_stride;
 	for (size_t line = 0; line < t->lines; line++)
-		for (size_t i = 0; i < t->length; i += kn->mr) {
-			size_t m = least(kn->mr, t->length - i);
-			kn->pack_f32(t->q + (line * t->length + i) * t->d, m, q + job_offset(t, line, i), 1,
-				step, t->d, m);
+		for (size_t i = 0; i < t->length; i += t->x.mr) {
+			size_t m = least(t->x.mr, t->length - i), r = line * t->length + i;
+			pack(&t->x, element(&t->x, t->q, r * deep(&t->x, t->d)), m,
+				q + job_offset(t, line, i), 1, step, t->d, m);
 		}
-	kn->scale(t->q, t->s->scale, t->q, rows * t->d);
 	memset(t->o, 0, rows * t->dw * sizeof *t->o);
 	for (size_t r = 0; r < rows; r++) {
 		t->m[r] = NOTHING;
@@ -203,24 +249,24 @@ static void job_begin(struct job *t, const float *q)
 /* Rows [i, i + m) of a line against the block of keys that starts at `first`. */
 static void job_tile(struct job *t, size_t line, size_t i, size_t m, size_t first)
 {
-	const struct kern *kn = kern();
+	const struct kern *kn = t->x.kn;
 	struct view top = view_of(t->s, t->f, job_query(t, i)),
 		    end = view_of(t->s, t->f, job_query(t, i + m - 1));
 	if (end.hi <= first || top.lo >= first + B)
 		return;
 	size_t r = line * t->length + i, keys = least(B, end.hi - first);
-	scores(t->sc, t->q + r * t->d, t->kp, t->d, m);
+	scores(&t->x, t->sc, element(&t->x, t->q, r * deep(&t->x, t->d)), t->kp, t->d, m);
 	int whole = top.hi >= first + B && end.lo <= first;
-	for (size_t x = 0; x < m; x++) {
-		float *o = t->o + (r + x) * t->dw;
+	for (size_t y = 0; y < m; y++) {
+		float *o = t->o + (r + y) * t->dw;
 		if (!whole)
-			mask(t->sc + x * B, first, view_of(t->s, t->f, job_query(t, i + x)));
-		float shrink = kn->softmax_step(t->sc + x * B, B, &t->m[r + x], &t->sum[r + x]);
+			mask(t->sc + y * B, first, view_of(t->s, t->f, job_query(t, i + y)));
+		float shrink = kn->softmax_step(t->sc + y * B, B, t->s->scale, &t->m[r + y], &t->sum[r + y]);
 		if (shrink < 1)
 			kn->scale(o, shrink, o, t->dw);
 	}
-	kn->pack_f32(t->p, m, t->sc, 1, B, keys, m);
-	gather(t->o + r * t->dw, t->p, t->vp, t->dw, keys, least(B, t->f->past + t->f->n - first), m);
+	pack(&t->x, t->p, m, t->sc, 1, B, keys, m);
+	gather(&t->x, t->o + r * t->dw, t->p, t->vp, t->dw, keys, least(B, t->f->past + t->f->n - first), m);
 }
 
 static void job_end(const struct job *t, float *out, float *lse)
@@ -238,7 +284,7 @@ static void job_end(const struct job *t, float *out, float *lse)
 static void job_run(struct job *t, const float *q, float *out, float *lse)
 {
 	const struct flash_layout *l = t->l;
-	size_t total = t->f->past + t->f->n, mr = kern()->mr;
+	size_t total = t->f->past + t->f->n;
 	size_t from = view_of(t->s, t->f, t->first).lo / B * B;
 	size_t to = view_of(t->s, t->f, t->first + t->queries - 1).hi;
 	t->lines = t->queries > 1 ? t->group : 1;
@@ -247,32 +293,27 @@ static void job_run(struct job *t, const float *q, float *out, float *lse)
 	for (size_t first = from; first < to; first += B) {
 		size_t keys = least(B, total - first),
 		       at = first * l->kv_stride + t->kv_head * l->kv_head_stride;
-		pack_turned(t->kp, t->f->k + at, l->kv_stride, t->d, keys);
-		pack_plain(t->vp, t->f->v + at, l->kv_stride, t->d, keys);
+		pack_turned(&t->x, t->kp, t->f->k + at, l->kv_stride, t->d, keys);
+		pack_plain(&t->x, t->vp, t->f->v + at, l->kv_stride, t->d, keys);
 		for (size_t line = 0; line < t->lines; line++)
-			for (size_t i = 0; i < t->length; i += mr)
-				job_tile(t, line, i, least(mr, t->length - i), first);
+			for (size_t i = 0; i < t->length; i += t->x.mr)
+				job_tile(t, line, i, least(t->x.mr, t->length - i), first);
 	}
 	job_end(t, out, lse);
-}
-
-static size_t panel_width(size_t d)
-{
-	return div_up(d, kern()->nr) * kern()->nr;
 }
 
 void flash_forward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
 	size_t nseqs, const float *q, float *out, float *lse)
 {
-	ASSERT(s->kv_heads && s->heads % s->kv_heads == 0 && B % kern()->nr == 0);
+	ASSERT(s->kv_heads && s->heads % s->kv_heads == 0 && s->scale > 0);
 	size_t step = job_queries(s), longest = 0;
 	for (size_t i = 0; i < nseqs; i++)
 		longest = most(longest, seqs[i].n);
-	struct job proto = { .s = s,
-		.l = l,
-		.group = s->heads / s->kv_heads,
-		.d = s->head_dim,
-		.dw = panel_width(s->head_dim) };
+	struct job proto = {
+		.s = s, .l = l, .x = math_of(s), .group = s->heads / s->kv_heads, .d = s->head_dim
+	};
+	ASSERT(B % proto.x.nr == 0);
+	proto.dw = div_up(s->head_dim, proto.x.nr) * proto.x.nr;
 	size_t part = job_scratch(&proto, NULL), chunks = div_up(longest, step), each = nseqs * s->kv_heads;
 	scratch_need(part);
 	/* The longest tasks, those of the last queries, first. */
@@ -290,12 +331,11 @@ void flash_forward(const struct flash_shape *s, const struct flash_layout *l, co
 	}
 }
 
-/* --- backward
- * ------------------------------------------------------------------------------------------------- */
+/* --- backward ------------------------------------------------------------------------------------ */
 
 /*
  * With P = exp(scale q k^T - lse), delta = sum(out dout) a row (Dao et al. 2022, appendix B.2):
- * dv = P^T dout, dP = dout v^T, dS = P (dP - delta), dq = scale dS k, dk = dS^T (scale q).
+ * dv = P^T dout, dP = dout v^T, dS = P (dP - delta), dq = scale dS k, dk = scale dS^T q.
  * A task owns one kv head of a sequence: dk and dv sum over its heads and query blocks in order, dq over key
  * blocks.
  */
@@ -303,30 +343,33 @@ struct back {
 	const struct flash_shape *s;
 	const struct flash_layout *l;
 	const struct flash_seq *f;
+	struct math x;
 	size_t kv_head, d, dw;
-	size_t high; /* rows of a block of queries: whole tiles, about B */
-	/* Of one head's queries: turned for tiles as A, plain panels a block as B, sums. */
-	float *qa, *da, *qb, *db, *dq, *delta, *lse;
-	/* Of one block of keys. */
-	float *kt, *vt, *kb, *dk, *dv;
+	size_t high; /* rows of a block of queries: whole tiles, about B, even */
+	/* Of one head's queries: turned for tiles as A, and a block's plain panels as B; sums. */
+	void *qa, *da, *qb, *db;
+	float *dq, *delta, *lse;
+	/* Of one block of keys: turned, and plain panels; sums. */
+	void *kt, *vt, *kb;
+	float *dk, *dv;
 	/* Of one pair of blocks: P and dS [high][B], and one tile of them packed. */
-	float *p, *ds, *pack;
+	float *p, *ds;
+	void *pack;
 };
 
 static size_t back_scratch(struct back *t, size_t n, float *base)
 {
-	size_t mr = kern()->mr;
-	size_t at = 0;
-	t->high = most(1, B / mr) * mr;
-	t->qa = take(base, &at, n * t->d);
-	t->da = take(base, &at, n * t->d);
-	t->qb = take(base, &at, n * t->dw);
-	t->db = take(base, &at, n * t->dw);
+	size_t mr = t->x.mr, at = 0;
+	t->high = most(1, B / (2 * mr)) * 2 * mr;
+	t->qa = take(base, &at, n * (t->d + 1));
+	t->da = take(base, &at, n * (t->d + 1));
+	t->qb = take(base, &at, (n + 1) * t->dw);
+	t->db = take(base, &at, (n + 1) * t->dw);
 	t->dq = take(base, &at, n * t->dw);
 	t->delta = take(base, &at, n);
 	t->lse = take(base, &at, n);
-	t->kt = take(base, &at, B * t->d);
-	t->vt = take(base, &at, B * t->d);
+	t->kt = take(base, &at, B * (t->d + 1));
+	t->vt = take(base, &at, B * (t->d + 1));
 	t->kb = take(base, &at, B * t->dw);
 	t->dk = take(base, &at, B * t->dw);
 	t->dv = take(base, &at, B * t->dw);
@@ -339,25 +382,23 @@ static size_t back_scratch(struct back *t, size_t n, float *base)
 static void back_pack_head(
 	struct back *t, size_t h, const float *q, const float *out, const float *lse, const float *dout)
 {
-	const struct kern *kn = kern();
+	const struct math *x = &t->x;
 	size_t n = t->f->n, stride = t->l->q_stride, step = t->l->out_stride ? t->l->out_stride : stride;
 	q += t->f->row * stride + h * t->l->q_head_stride;
 	out += out_at(t->l, t->f->row, h);
 	dout += out_at(t->l, t->f->row, h);
-	for (size_t i = 0; i < n; i += kn->mr) {
-		size_t m = least(kn->mr, n - i);
-		kn->pack_f32(t->qa + i * t->d, m, q + i * stride, 1, stride, t->d, m);
-		kn->pack_f32(t->da + i * t->d, m, dout + i * step, 1, step, t->d, m);
+	for (size_t i = 0; i < n; i += x->mr) {
+		size_t m = least(x->mr, n - i);
+		pack(x, element(x, t->qa, i * deep(x, t->d)), m, q + i * stride, 1, stride, t->d, m);
+		pack(x, element(x, t->da, i * deep(x, t->d)), m, dout + i * step, 1, step, t->d, m);
 	}
 	for (size_t i = 0; i < n; i += t->high) {
 		size_t rows = least(t->high, n - i);
-		pack_plain(t->qb + i * t->dw, q + i * stride, stride, t->d, rows);
-		pack_plain(t->db + i * t->dw, dout + i * step, step, t->d, rows);
+		pack_plain(x, element(x, t->qb, i * t->dw), q + i * stride, stride, t->d, rows);
+		pack_plain(x, element(x, t->db, i * t->dw), dout + i * step, step, t->d, rows);
 	}
-	kn->scale(t->qa, t->s->scale, t->qa, n * t->d);
-	kn->scale(t->qb, t->s->scale, t->qb, n * t->dw);
 	for (size_t i = 0; i < n; i++) {
-		t->delta[i] = kn->dot(out + i * step, dout + i * step, t->d);
+		t->delta[i] = x->kn->dot(out + i * step, dout + i * step, t->d);
 		t->lse[i] = lse[(t->f->row + i) * t->s->heads + h];
 	}
 	memset(t->dq, 0, n * t->dw * sizeof *t->dq);
@@ -366,44 +407,43 @@ static void back_pack_head(
 /* P and dS of queries [i, i + rows) and the keys from `first`, and dq of them. */
 static void back_scores(struct back *t, size_t i, size_t rows, size_t first, size_t keys)
 {
-	const struct kern *kn = kern();
+	const struct math *x = &t->x;
 	int whole = view_of(t->s, t->f, i).hi >= first + B && view_of(t->s, t->f, i + rows - 1).lo <= first;
-	for (size_t x = 0; x < rows; x += kn->mr) {
-		size_t m = least(kn->mr, rows - x);
-		float *p = t->p + x * B, *ds = t->ds + x * B;
-		scores(p, t->qa + (i + x) * t->d, t->kt, t->d, m);
-		scores(ds, t->da + (i + x) * t->d, t->vt, t->d, m);
+	for (size_t z = 0; z < rows; z += x->mr) {
+		size_t m = least(x->mr, rows - z), a = (i + z) * deep(x, t->d);
+		float *p = t->p + z * B, *ds = t->ds + z * B;
+		scores(x, p, element(x, t->qa, a), t->kt, t->d, m);
+		scores(x, ds, element(x, t->da, a), t->vt, t->d, m);
 		for (size_t y = 0; y < m; y++) {
-			size_t r = i + x + y;
+			size_t r = i + z + y;
 			if (!whole)
 				mask(p + y * B, first, view_of(t->s, t->f, r));
-			kn->softmax_back(p + y * B, ds + y * B, B, t->lse[r], t->delta[r]);
+			x->kn->softmax_back(p + y * B, ds + y * B, B, t->s->scale, t->lse[r], t->delta[r]);
 		}
-		kn->pack_f32(t->pack, m, ds, 1, B, keys, m);
-		gather(t->dq + (i + x) * t->dw, t->pack, t->kb, t->dw, keys, keys, m);
+		pack(x, t->pack, m, ds, 1, B, keys, m);
+		gather(x, t->dq + (i + z) * t->dw, t->pack, t->kb, t->dw, keys, keys, m);
 	}
 }
 
-/* sum[keys][dw] += w^T x, w [rows][B], x plain panels. */
-static void back_gather(
-	struct back *t, float *sum, const float *w, const float *plain, size_t rows, size_t keys)
+/* sum[keys][dw] += w^T y, w [rows][B], y plain panels. */
+static void back_gather(struct back *t, float *sum, const float *w, void *plain, size_t rows, size_t keys)
 {
-	const struct kern *kn = kern();
-	for (size_t j = 0; j < keys; j += kn->mr) {
-		size_t m = least(kn->mr, keys - j);
-		kn->pack_f32(t->pack, m, w + j, B, 1, rows, m);
-		gather(sum + j * t->dw, t->pack, plain, t->dw, rows, rows, m);
+	const struct math *x = &t->x;
+	for (size_t j = 0; j < keys; j += x->mr) {
+		size_t m = least(x->mr, keys - j);
+		pack(x, t->pack, m, w + j, B, 1, rows, m);
+		gather(x, sum + j * t->dw, t->pack, plain, t->dw, rows, rows, m);
 	}
 }
 
 static void back_keys(struct back *t, size_t first)
 {
-	const struct kern *kn = kern();
+	const struct math *x = &t->x;
 	size_t n = t->f->n, keys = least(B, n - first), stride = t->l->kv_stride;
 	size_t at = first * stride + t->kv_head * t->l->kv_head_stride;
-	pack_turned(t->kt, t->f->k + at, stride, t->d, keys);
-	pack_turned(t->vt, t->f->v + at, stride, t->d, keys);
-	pack_plain(t->kb, t->f->k + at, stride, t->d, keys);
+	pack_turned(x, t->kt, t->f->k + at, stride, t->d, keys);
+	pack_turned(x, t->vt, t->f->v + at, stride, t->d, keys);
+	pack_plain(x, t->kb, t->f->k + at, stride, t->d, keys);
 	memset(t->dk, 0, keys * t->dw * sizeof *t->dk);
 	memset(t->dv, 0, keys * t->dw * sizeof *t->dv);
 	for (size_t i = t->s->not_causal ? 0 : first / t->high * t->high; i < n; i += t->high) {
@@ -411,12 +451,12 @@ static void back_keys(struct back *t, size_t first)
 		if (view_of(t->s, t->f, i).lo >= first + keys)
 			break;
 		back_scores(t, i, rows, first, keys);
-		back_gather(t, t->dv, t->p, t->db + i * t->dw, rows, keys);
-		back_gather(t, t->dk, t->ds, t->qb + i * t->dw, rows, keys);
+		back_gather(t, t->dv, t->p, element(x, t->db, i * t->dw), rows, keys);
+		back_gather(t, t->dk, t->ds, element(x, t->qb, i * t->dw), rows, keys);
 	}
 	for (size_t j = 0; j < keys; j++) {
-		kn->add(t->f->dk + at + j * stride, t->dk + j * t->dw, t->d);
-		kn->add(t->f->dv + at + j * stride, t->dv + j * t->dw, t->d);
+		x->kn->axpy(t->f->dk + at + j * stride, t->s->scale, t->dk + j * t->dw, t->d);
+		x->kn->add(t->f->dv + at + j * stride, t->dv + j * t->dw, t->d);
 	}
 }
 
@@ -437,13 +477,15 @@ static void back_run(
 void flash_backward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
 	size_t nseqs, const float *q, const float *out, const float *lse, const float *dout, float *dq)
 {
-	ASSERT(s->kv_heads && s->heads % s->kv_heads == 0 && B % kern()->nr == 0);
+	ASSERT(s->kv_heads && s->heads % s->kv_heads == 0 && s->scale > 0);
 	size_t longest = 0;
 	for (size_t i = 0; i < nseqs; i++) {
 		ASSERT(seqs[i].past == 0);
 		longest = most(longest, seqs[i].n);
 	}
-	struct back proto = { .s = s, .l = l, .d = s->head_dim, .dw = panel_width(s->head_dim) };
+	struct back proto = { .s = s, .l = l, .x = math_of(s), .d = s->head_dim };
+	ASSERT(B % proto.x.nr == 0);
+	proto.dw = div_up(s->head_dim, proto.x.nr) * proto.x.nr;
 	size_t part = back_scratch(&proto, longest, NULL);
 	scratch_need(part);
 #pragma omp parallel for schedule(dynamic, 1)

@@ -16,8 +16,9 @@
 struct flash_shape {
 	size_t heads, kv_heads,
 		head_dim; /* heads % kv_heads == 0; query head h reads kv head h / (heads / kv_heads) */
-	float scale;      /* of the scores */
+	float scale;      /* of the scores; above 0 */
 	size_t window;    /* 0, or how many keys a query sees, itself included */
+	int bf16;         /* products in bf16 where the processor multiplies it fast; sums stay f32 */
 	int not_causal;   /* 0: query i sees keys <= i */
 };
 

@@ -31,6 +31,7 @@ struct kern {
 	void (*tile_f32)(size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c,
 		size_t ldc, size_t m, size_t n);
 	size_t mr16, nr16;
+	int native_bf16; /* faster than f32; elsewhere bf16 saves memory only */
 	void (*tile_bf16)(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0,
 		float *c, size_t ldc, size_t m, size_t n);
 	/* Packing for tiles, either side: y [k][width] (bf16: [ceil(k/2)][width][2]) from element (i, j) at
@@ -73,12 +74,12 @@ struct kern {
 	/* Rotary embedding of 2 * half values: pairs (x[i], x[half + i]) turn by the angle of cosine c[i] and
 	 * sine sign * s[i]; sign is 1, or -1 for the way back. */
 	void (*rotate)(float *x, const float *c, const float *s, float sign, size_t half);
-	/* One step of a softmax with a running maximum: x (n values) becomes exp(x - m'), m' = max(m, max x),
-	 * m and l become m' and l exp(m - m') + sum x; returns exp(m - m'), what sums made so far are to be
-	 * scaled by. */
-	float (*softmax_step)(float *x, size_t n, float *m, float *l);
-	/* Its way back: p holds scores and becomes exp(p - lse); dp becomes p (dp - delta). */
-	void (*softmax_back)(float *p, float *dp, size_t n, float lse, float delta);
+	/* One step of a softmax with a running maximum: with y = scale x (n values, scale > 0), x becomes
+	 * exp(y - m'), m' = max(m, max y), m and l become m' and l exp(m - m') + sum x; returns exp(m - m'),
+	 * what sums made so far are to be scaled by. */
+	float (*softmax_step)(float *x, size_t n, float scale, float *m, float *l);
+	/* Its way back: p holds scores and becomes exp(scale p - lse); dp becomes p (dp - delta). */
+	void (*softmax_back)(float *p, float *dp, size_t n, float scale, float lse, float delta);
 };
 
 /* The row in use: the best supported one, or QUERN_ISA's (the best one when that cannot be had: see

@@ -17,6 +17,7 @@ const struct kern kern_avx512bf16 = {
 	.tile_f32 = tile_f32,
 	.mr16 = MR,
 	.nr16 = NR,
+	.native_bf16 = 1,
 	.tile_bf16 = tile_bf16,
 	.pack_f32 = pack_f32,
 	.pack_bf16 = pack_bf16,

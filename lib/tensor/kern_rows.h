@@ -65,7 +65,7 @@ static inline float tree_sum(float *s)
 	return s[0];
 }
 
-static float row_sum(const float *x, size_t n)
+static inline float row_sum(const float *x, size_t n)
 {
 	float s[LANES] = { 0 };
 	size_t i = 0;
@@ -89,7 +89,7 @@ static float row_dot(const float *x, const float *y, size_t n)
 	return tree_sum(s);
 }
 
-static float row_max(const float *x, size_t n)
+static inline float row_max(const float *x, size_t n)
 {
 	float s[LANES];
 	for (size_t j = 0; j < LANES; j++)
@@ -296,20 +296,28 @@ static void row_rotate(float *x, const float *c, const float *s, float sign, siz
 	}
 }
 
-static float row_softmax_step(float *x, size_t n, float *m, float *l)
+static inline float softmax_step(float *x, size_t n, float scale, float *m, float *l)
 {
-	float top = row_max(x, n), old = *m;
+	float top = row_max(x, n) * scale, old = *m;
 	float now = top > old ? top : old;
 	float shrink = exp_f32(old - now);
+	for (size_t i = 0; i < n; i++)
+		x[i] = exp_f32(x[i] * scale - now);
 	*m = now;
-	*l = *l * shrink + row_exp_sum(x, x, now, n);
+	*l = *l * shrink + row_sum(x, n);
 	return shrink;
 }
 
-static void row_softmax_back(float *p, float *dp, size_t n, float lse, float delta)
+static float row_softmax_step(float *x, size_t n, float scale, float *m, float *l)
+{
+	/* Attention's block: a constant for the compiler. */
+	return n == 64 ? softmax_step(x, 64, scale, m, l) : softmax_step(x, n, scale, m, l);
+}
+
+static void row_softmax_back(float *p, float *dp, size_t n, float scale, float lse, float delta)
 {
 	for (size_t i = 0; i < n; i++) {
-		p[i] = exp_f32(p[i] - lse);
+		p[i] = exp_f32(p[i] * scale - lse);
 		dp[i] = p[i] * (dp[i] - delta);
 	}
 }

@@ -121,10 +121,12 @@ static void bench_products(void)
 	}
 }
 
-static void bench_flash(size_t seqs, size_t n, size_t heads, size_t kv_heads, size_t d)
+static void bench_flash(size_t seqs, size_t n, size_t heads, size_t kv_heads, size_t d, int bf16)
 {
 	size_t w = heads * d, kw = kv_heads * d, rows = seqs * n;
-	struct flash_shape s = { heads, kv_heads, d, 0.125f, 0, 0 };
+	struct flash_shape s = {
+		.heads = heads, .kv_heads = kv_heads, .head_dim = d, .scale = 0.125f, .bf16 = bf16
+	};
 	struct flash_layout l = { w, d, kw, d };
 	float *q = random_floats(rows * w), *out = random_floats(rows * w), *dout = random_floats(rows * w);
 	float *dq = random_floats(rows * w), *lse = random_floats(rows * heads);
@@ -136,7 +138,8 @@ static void bench_flash(size_t seqs, size_t n, size_t heads, size_t kv_heads, si
 			dv + i * n * kw };
 	double work =
 		2.0 * (double)(seqs * heads * n) * (double)(n + 1) * (double)d; /* both products, causal */
-	printf("attention %zu x %zu, %zu/%zu heads of %zu:", seqs, n, heads, kv_heads, d);
+	printf("attention %s %zu x %zu, %zu/%zu heads of %zu:", bf16 ? "bf16" : "f32", seqs, n, heads,
+		kv_heads, d);
 	for (int threads = 1; threads <= par_threads(); threads *= 2) {
 		par_set_threads(threads);
 		double forward, backward;
@@ -198,9 +201,11 @@ static void bench(void)
 	printf("# %s\n", kern()->name);
 	bench_products();
 	bench_rows();
-	bench_flash(8, 512, 6, 6, 64);
-	bench_flash(4, 1024, 12, 12, 64);
-	bench_flash(2, 2048, 8, 2, 128);
+	for (int bf16 = 0; bf16 <= kern()->native_bf16; bf16++) {
+		bench_flash(8, 512, 6, 6, 64, bf16);
+		bench_flash(4, 1024, 12, 12, 64, bf16);
+		bench_flash(2, 2048, 8, 2, 128, bf16);
+	}
 }
 
 int main(int argc, char **argv)

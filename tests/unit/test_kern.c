@@ -173,9 +173,9 @@ static void all_rows(
 	float *s = NEXT, *p = NEXT, *dp = NEXT;
 	o[0] = 0.2f;
 	o[1] = 3;
-	o[2] = kn->softmax_step(s, n, &o[0], &o[1]);
+	o[2] = kn->softmax_step(s, n, 0.8f, &o[0], &o[1]);
 	o += 3;
-	kn->softmax_back(p, dp, n, 1.5f, 0.3f);
+	kn->softmax_back(p, dp, n, 0.8f, 1.5f, 0.3f);
 	float *g = NEXT, *dx = NEXT, *dw = NEXT, *db = NEXT;
 	kn->norm(g, x, y, z, 1, 1e-5f, o, n);
 	kn->norm_back(dx, 1, dw, db, y, x, z, 1, o, n);
@@ -345,14 +345,14 @@ static void test_softmax(const struct kern *kn)
 	float x[N], m = -1e30f, l = 0;
 	double s = 0, worst = 0;
 	for (size_t i = 0; i < N; i++)
-		s += exp(x[i] = 3 * number());
+		s += exp((x[i] = 6 * number()) * 0.5);
 	float copy[N], hidden[3] = { -INFINITY, -INFINITY, -INFINITY };
 	memcpy(copy, x, sizeof x);
-	float shrink = kn->softmax_step(hidden, 3, &m, &l);
+	float shrink = kn->softmax_step(hidden, 3, 1, &m, &l);
 	ok(shrink == 1 && l == 0 && m == -1e30f && hidden[1] == 0, "%s: a block without keys changes nothing",
 		kn->name);
 	for (size_t i = 0; i < N; i += 64)
-		kn->softmax_step(copy + i, 64, &m, &l);
+		kn->softmax_step(copy + i, 64, 0.5f, &m, &l);
 	worst = fabs(m + log(l) - log(s));
 	ok(worst < 1e-6, "%s: softmax with a running maximum, error %.2g", kn->name, worst);
 }
