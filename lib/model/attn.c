@@ -120,9 +120,18 @@ static struct flash_layout layout(const struct attn *a)
 	return (struct flash_layout){ a->width, d, a->width, d, a->q_width, d };
 }
 
+/* Attention multiplies in the precision of the products. */
+static struct flash_shape shape_in(const struct attn *a, const struct pass *p)
+{
+	struct flash_shape s = a->shape;
+	s.bf16 = p->work->compute == DTYPE_BF16;
+	return s;
+}
+
 /* Attention of the sequences without a cache, or of those with one: the two have other strides. */
 static void attend(const struct attn *a, const struct attn_state *s, const struct pass *p, int cached)
 {
+	struct flash_shape shape = shape_in(a, p);
 	struct flash_layout l = layout(a);
 	if (cached)
 		l.kv_stride = 2 * a->kv_width;
@@ -146,7 +155,7 @@ static void attend(const struct attn *a, const struct attn_state *s, const struc
 		s->seqs[n++] = f;
 	}
 	if (n)
-		flash_forward(&a->shape, &l, s->seqs, n, s->qkv, s->out, s->lse);
+		flash_forward(&shape, &l, s->seqs, n, s->qkv, s->out, s->lse);
 }
 
 static void attn_forward(const void *self, void *state, const struct pass *p, const float *x, float *y)
@@ -165,6 +174,7 @@ static void attn_forward(const void *self, void *state, const struct pass *p, co
 
 static void attend_back(const struct attn *a, const struct attn_state *s, const struct pass *p)
 {
+	struct flash_shape shape = shape_in(a, p);
 	struct flash_layout l = layout(a);
 	size_t n = 0;
 	memset(s->dqkv, 0, p->tokens * a->width * sizeof *s->dqkv);
@@ -178,7 +188,7 @@ static void attend_back(const struct attn *a, const struct attn_state *s, const 
 			.dk = s->dqkv + at,
 			.dv = s->dqkv + at + a->kv_width };
 	}
-	flash_backward(&a->shape, &l, s->seqs, n, s->qkv, s->out, s->lse, s->dout, s->dqkv);
+	flash_backward(&shape, &l, s->seqs, n, s->qkv, s->out, s->lse, s->dout, s->dqkv);
 }
 
 static void attn_backward(
