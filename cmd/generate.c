@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static const char *model_path, *prompt, *field = "prompt";
-static int format, greedy, ignore_eos, parse_special = 1, jsonl, dtype;
+static int format, greedy, ignore_eos, parse_special = 1, jsonl, dtype = -1;
 static uint64_t samples = 1, max_tokens = 256, top_k, repeat_last_n = 64, context = UINT64_MAX, batch = 16,
 		top_logprobs;
 static double temp = 0.8, top_p = 1, min_p = 0, repeat_penalty = 1;
@@ -31,7 +31,8 @@ static struct opt opts[] = {
 	{ "jsonl", 0, OPT_FLAG, &jsonl, NULL, "a JSON line a completion, with tokens and log-probabilities",
 		OPT_BYTES },
 	{ "top-logprobs", 0, OPT_COUNT, &top_logprobs, "K", "add the K best tokens at each step", OPT_BYTES },
-	{ "dtype", 0, OPT_CHOICE, &dtype, "f32|bf16", "arithmetic of the matrix products", OPT_BYTES },
+	{ "dtype", 0, OPT_CHOICE, &dtype, "f32|bf16", "of matrix products (bf16 where the processor has it)",
+		OPT_BYTES },
 	{ "batch", 0, OPT_COUNT, &batch, "N", "completions decoded together" },
 	{ "sampling, in this order", 0, OPT_HEADING, NULL },
 	{ "repeat-penalty", 0, OPT_NUM, &repeat_penalty, "R", "divide the logits of recent tokens (1: off)",
@@ -391,7 +392,11 @@ int main(int argc, char **argv)
 	if (!jsonl && !common.output && isatty(STDOUT_FILENO))
 		progress_end(&progress);
 	struct decode_io io = { next, jsonl ? NULL : grown, done, NULL };
-	int rc = decode_run(model, dtype ? DTYPE_BF16 : DTYPE_F32, &params, &io, &stats, &err);
+	int rc = decode_run(model,
+		dtype < 0 ? default_compute()
+		: dtype   ? DTYPE_BF16
+			  : DTYPE_F32,
+		&params, &io, &stats, &err);
 	progress_end(&progress);
 	if (rc < 0)
 		die("%s", err.msg);

@@ -90,6 +90,9 @@ struct seq {
 	struct cache *cache; /* NULL: starts at position 0 and leaves nothing behind; else appended to */
 };
 
+/* What train, eval and generate compute in unless told: bf16 where the processor has it, else f32. */
+enum dtype default_compute(void);
+
 struct session;
 enum { SESSION_TRAIN = 1 /* keeps activations, for model_backward */ };
 /* compute: DTYPE_F32 or DTYPE_BF16. max_tokens: most tokens of one forward call. */

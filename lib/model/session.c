@@ -1,8 +1,10 @@
 #include "model/session.h"
 #include "base/die.h"
 #include "base/mem.h"
+#include "tensor/kern.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static float *take(struct area *a, size_t rows, size_t cols)
 {
@@ -93,6 +95,11 @@ static size_t measure(struct session *s, size_t *scratch_at)
 	place(s, &a, &scratch);
 	*scratch_at = a.peak;
 	return add_size(a.peak, scratch.peak);
+}
+
+enum dtype default_compute(void)
+{
+	return strstr(kern()->name, "bf16") ? DTYPE_BF16 : DTYPE_F32;
 }
 
 struct session *session_new(struct model *m, enum dtype compute, size_t max_tokens, int flags)

@@ -1,0 +1,461 @@
+#include "eval/completions.h"
+#include "eval/decode.h"
+#include "eval/perplexity.h"
+#include "eval/taskrun.h"
+#include "base/die.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/opt.h"
+#include "text/tokfile.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const char *model_path, *field, *as = "rescored", *answer_field = "answer";
+static struct opt_list tasks, verifiers;
+static int loss, rescore, format, per_item, dtype = -1;
+static uint64_t context = UINT64_MAX, stride = UINT64_MAX, limit = UINT64_MAX, num_fewshot = UINT64_MAX,
+		batch = 16, bootstrap = 100000;
+static double temp = NAN;
+
+static struct opt opts[] = {
+	{ "model", 'm', OPT_STR, &model_path, "MODEL", "model to measure", OPT_BYTES },
+	{ "loss", 0, OPT_FLAG, &loss, NULL,
+		"loss, perplexity and bits per byte of token streams or documents", OPT_BYTES },
+	{ "task", 0, OPT_LIST, &tasks, "TASK.json", "run this task (may be repeated)", OPT_BYTES },
+	{ "rescore", 0, OPT_FLAG, &rescore, NULL, "add log-probabilities to completions", OPT_BYTES },
+	{ "verify", 0, OPT_LIST, &verifiers, "VERIFIER[:ARGS]",
+		"add rewards to completions: math, string, regex", OPT_BYTES },
+	{ "per-item", 0, OPT_FLAG, &per_item, NULL, "a line a document or item, before the totals",
+		OPT_BYTES },
+	{ "context", 0, OPT_COUNT, &context, "N", "tokens in a window (default: the model's context)",
+		OPT_BYTES },
+	{ "stride", 0, OPT_COUNT, &stride, "N", "--loss: tokens from window to window (default: the window)",
+		OPT_BYTES },
+	{ "field", 0, OPT_STR, &field, "NAME", "field with the text (text, or completion for --verify)",
+		OPT_BYTES },
+	{ "format", 0, OPT_CHOICE, &format, "auto|jsonl|text|lines", "format of documents", OPT_BYTES },
+	{ "limit", 0, OPT_COUNT, &limit, "N", "--task: only the first N records", OPT_BYTES },
+	{ "num-fewshot", 0, OPT_COUNT, &num_fewshot, "N",
+		"--task: examples in the prompt (default: the task's)", OPT_BYTES },
+	{ "bootstrap", 0, OPT_COUNT, &bootstrap, "N", "--task: resamples for standard errors of perplexities",
+		OPT_BYTES },
+	{ "answer-field", 0, OPT_STR, &answer_field, "NAME", "--verify: field with the right answer",
+		OPT_BYTES },
+	{ "as", 0, OPT_STR, &as, "NAME", "--rescore: field to add", OPT_BYTES },
+	{ "temp", 0, OPT_NUM, &temp, "T", "--rescore: temperature (default: the record's, else 1)",
+		OPT_BYTES },
+	{ "dtype", 0, OPT_CHOICE, &dtype, "f32|bf16", "of matrix products (bf16 where the processor has it)",
+		OPT_BYTES },
+	{ "batch", 0, OPT_COUNT, &batch, "N", "completions decoded together" },
+	{ "common", 0, OPT_HEADING, NULL },
+	OPT_COMMON,
+	{ 0 },
+};
+
+static const struct command command = {
+	"eval",
+	"-m MODEL [--loss] [--task TASK.json] [--stride N] [--per-item] [options] [file ...]\n"
+	"--verify VERIFIER[:ARGS] [--answer-field NAME] [options] [file ...]\n"
+	"-m MODEL --rescore [--as NAME] [--temp T] [options] [file ...]",
+	"Measure a model; reward or score completions.",
+	opts,
+};
+
+static struct model *model;
+static struct writer *out;
+static struct err err;
+static struct buf line;
+static uint64_t bad;
+static struct progress progress;
+
+static enum dtype compute(void)
+{
+	return dtype < 0 ? default_compute() : dtype ? DTYPE_BF16 : DTYPE_F32;
+}
+
+static size_t window(void)
+{
+	return context < model->config.context ? (size_t)context : model->config.context;
+}
+
+static void emit(void *ctx, const struct buf *b)
+{
+	(void)ctx;
+	writer_add(out, b->p, b->n);
+	writer_add(out, "\n", 1);
+	if (writer_check(out, &err) < 0)
+		die("%s", err.msg);
+}
+
+/* A record that cannot be used: the end, or one more counted. */
+static void skip(const char *why)
+{
+	if (!common.skip_bad)
+		die("%s", why);
+	detail("%s", why);
+	bad++;
+}
+
+/* --- loss
+ * ----------------------------------------------------------------------------------------------------- */
+
+/* Of a document, until its totals come back. */
+struct item {
+	uint64_t number;
+	char *id; /* JSON text or NULL */
+};
+
+static struct loss_total total;
+static uint64_t documents;
+
+static void add_loss(struct buf *b, const struct loss_total *t)
+{
+	buf_addf(b, "\"tokens\":%llu,\"scored\":%llu,\"bytes\":%llu,\"nats\":", (unsigned long long)t->tokens,
+		(unsigned long long)t->scored, (unsigned long long)t->bytes);
+	json_add_num(b, t->nats);
+	buf_adds(b, ",\"loss\":");
+	json_add_num(b, t->scored ? t->nats / (double)t->scored : NAN);
+	buf_adds(b, ",\"perplexity\":");
+	json_add_num(b, t->scored ? exp(t->nats / (double)t->scored) : NAN);
+	buf_adds(b, ",\"bits_per_byte\":");
+	json_add_num(b, t->bytes ? t->byte_nats / log(2) / (double)t->bytes : NAN);
+}
+
+static void document_done(void *ctx, void *user, const struct loss_total *t)
+{
+	struct item *it = user;
+	(void)ctx;
+	total.docs += t->docs;
+	total.tokens += t->tokens;
+	total.scored += t->scored;
+	total.bytes += t->bytes;
+	total.nats += t->nats;
+	total.byte_nats += t->byte_nats;
+	progress_tick(&progress, (double)total.tokens, NULL);
+	if (per_item) {
+		buf_reset(&line);
+		buf_addf(&line, "{\"item\":%llu,", (unsigned long long)it->number);
+		if (it->id)
+			buf_addf(&line, "\"id\":%s,", it->id);
+		add_loss(&line, t);
+		buf_addc(&line, '}');
+		emit(NULL, &line);
+	}
+	free(it->id);
+	free(it);
+}
+
+static struct item *item_new(const struct doc_field *id)
+{
+	struct item *it = xcalloc(1, sizeof *it);
+	it->number = documents++;
+	it->id = id ? xstrndup(id->value.p, id->value.n) : NULL;
+	return it;
+}
+
+static void add_stream(struct perplexity *p, struct reader *r)
+{
+	struct tok_reader *t = tok_reader_new(r, &err);
+	struct tok_doc d;
+	int rc;
+	if (!t)
+		die("%s", err.msg);
+	const struct tok_info *info = tok_reader_info(t);
+	struct hash128 mine = model->tokenizer ? tokenizer_fingerprint(model->tokenizer)
+					       : (struct hash128){ 0, 0 },
+		       its = info->fingerprint;
+	if (info->vocab > model->config.vocab)
+		die("%s: its vocabulary of %u is larger than the model's of %zu", reader_name(r), info->vocab,
+			model->config.vocab);
+	if ((mine.lo || mine.hi) && (its.lo || its.hi) && (mine.lo != its.lo || mine.hi != its.hi))
+		die("%s: was made with another tokenizer than the model's", reader_name(r));
+	while ((rc = tok_reader_doc(t, &d, &err)) > 0)
+		perplexity_add(p, d.ids, d.mask, d.n, UINT64_MAX, item_new(NULL));
+	if (rc < 0)
+		die("%s", err.msg);
+	tok_reader_free(t);
+}
+
+static void add_documents(struct perplexity *p, char *file, struct reader *r)
+{
+	struct doc_source *s = docs_open_reader(r, file, field, (enum doc_format)format, 0);
+	struct doc_batch b = { 0 };
+	struct ids ids = { 0 };
+	int rc;
+	if (!model->tokenizer)
+		die("%s: has no tokenizer: it can only read token streams", model_path);
+	struct encoder *enc = encoder_new(model->tokenizer);
+	while ((rc = docs_read(s, &b, (size_t)1 << 20, &err)) > 0) {
+		docs_parse(s, &b);
+		for (size_t i = 0; i < b.n; i++) {
+			struct doc *d = &b.docs[i];
+			if (d->bad) {
+				skip(d->bad);
+				continue;
+			}
+			ids.n = 0;
+			encode_with_prefix(model, enc, d->text, 0, &ids);
+			perplexity_add(p, ids.v, NULL, ids.n, d->text.n,
+				item_new(d->format == DOC_JSONL ? doc_get(d, "id") : NULL));
+		}
+	}
+	if (rc < 0)
+		die("%s", err.msg);
+	encoder_free(enc);
+	doc_batch_release(&b);
+	ids_release(&ids);
+	docs_close(s);
+}
+
+static void run_loss(char **files, size_t n)
+{
+	static char dash[] = "-";
+	char *from_stdin[] = { dash };
+	size_t c = window(), s = stride < c ? (size_t)stride : c;
+	struct perplexity *p = perplexity_new(model, compute(), c, s, document_done, NULL);
+	progress_start(&progress, 0, "tokens");
+	if (!n)
+		files = from_stdin;
+	for (size_t i = 0; i < (n ? n : 1); i++) {
+		const char *start;
+		struct reader *r = reader_open(files[i], &err);
+		ptrdiff_t got = r ? reader_peek(r, &start, 64, &err) : -1;
+		if (got < 0)
+			die("%s", err.msg);
+		if (tok_is_stream(start, (size_t)got)) {
+			add_stream(p, r);
+			reader_close(r);
+		} else {
+			add_documents(p, files[i], r);
+		}
+	}
+	perplexity_flush(p);
+	perplexity_free(p);
+	progress_end(&progress);
+	buf_reset(&line);
+	buf_addf(&line, "{\"documents\":%llu,", (unsigned long long)total.docs);
+	add_loss(&line, &total);
+	buf_addf(&line, ",\"context\":%zu,\"stride\":%zu,\"dtype\":\"%s\"}", c, s,
+		compute() == DTYPE_BF16 ? "bf16" : "f32");
+	emit(NULL, &line);
+	info("%llu tokens, loss %.4f, perplexity %.3f, %.4f bits per byte", (unsigned long long)total.scored,
+		total.nats / (double)total.scored, exp(total.nats / (double)total.scored),
+		total.byte_nats / log(2) / (double)total.bytes);
+}
+
+/* --- tasks
+ * ---------------------------------------------------------------------------------------------------- */
+
+static void tick(void *ctx, size_t done, size_t of)
+{
+	(void)ctx;
+	progress.total = (double)of;
+	progress_tick(&progress, (double)done, NULL);
+}
+
+static void run_task(const char *path)
+{
+	struct task_overrides o = { num_fewshot, limit, common.skip_bad, 0 };
+	struct task *t = task_load(path, &o, &err);
+	if (!t)
+		die("%s", err.msg);
+	bad += o.skipped;
+	struct task_options opt = { .model = model,
+		.compute = compute(),
+		.context = window(),
+		.parallel = (size_t)batch,
+		.bootstrap = (size_t)bootstrap,
+		.seed = common.seed,
+		.per_item = per_item,
+		.emit = emit,
+		.tick = tick };
+	progress_start(&progress, 0, "items");
+	if (task_run(t, &opt, &err) < 0)
+		die("%s", err.msg);
+	progress_end(&progress);
+	task_free(t);
+}
+
+/* --- completions
+ * ---------------------------------------------------------------------------------------------- */
+
+static struct verifier *checks;
+
+struct verified {
+	struct buf text;
+	uint64_t bad;
+	struct err err; /* of the first bad record */
+};
+
+static void verify_batch(void *ctx, struct doc_batch *b, int thread)
+{
+	(void)ctx, (void)thread;
+	if (!b->user)
+		b->user = xcalloc(1, sizeof(struct verified));
+	struct verified *v = b->user;
+	buf_reset(&v->text);
+	v->bad = 0;
+	for (size_t i = 0; i < b->n; i++) {
+		struct err e;
+		if (b->docs[i].bad)
+			err_set(&e, "%s", b->docs[i].bad);
+		else if (completion_verify(&b->docs[i], checks, verifiers.n, answer_field, &v->text, &e) == 0)
+			continue;
+		if (v->bad++ == 0)
+			v->err = e;
+	}
+}
+
+static int write_verified(void *ctx, struct doc_batch *b)
+{
+	struct verified *v = b->user;
+	(void)ctx;
+	if (v->bad && !common.skip_bad)
+		die("%s", v->err.msg);
+	bad += v->bad;
+	writer_add(out, v->text.p, v->text.n);
+	return writer_check(out, &err);
+}
+
+static void free_verified(void *user)
+{
+	struct verified *v = user;
+	buf_release(&v->text);
+	free(v);
+}
+
+static void run_verify(char **files, size_t n)
+{
+	static const struct docs_job job = { verify_batch, write_verified, free_verified };
+	checks = xcalloc(verifiers.n, sizeof *checks);
+	for (size_t i = 0; i < verifiers.n; i++)
+		if (verifier_init(&checks[i], verifiers.v[i], &err) < 0)
+			die_usage("%s", err.msg);
+	struct doc_source *s = docs_open(files, n, field ? field : "completion", DOC_JSONL, 0);
+	if (docs_run(s, &job, NULL, (size_t)1 << 18, (int)common.threads, &err) < 0)
+		die("%s", err.msg);
+	docs_close(s);
+	for (size_t i = 0; i < verifiers.n; i++)
+		verifier_release(&checks[i]);
+	free(checks);
+}
+
+/* The records of a batch, scored together. */
+static void rescore_batch(struct scorer *s, struct doc_batch *b, struct rescore *r, struct score_item *items)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < b->n; i++) {
+		struct doc *d = &b->docs[i];
+		r[i].ids.n = r[i].first = 0;
+		if (d->bad) {
+			skip(d->bad);
+		} else if (rescore_read(&r[i], d, model->config.vocab, window(), &err) < 0) {
+			skip(err.msg);
+			d->bad = err.msg;
+		} else {
+			if (!isnan(temp))
+				r[i].temp = temp;
+			if (r[i].ids.n > r[i].first)
+				items[n++] = rescore_item(&r[i]);
+		}
+	}
+	scorer_run(s, items, n);
+	for (size_t i = 0; i < b->n; i++) {
+		struct buf v = { 0 };
+		if (b->docs[i].bad)
+			continue;
+		buf_addc(&v, '[');
+		for (size_t k = 0; k + r[i].first < r[i].ids.n; k++) {
+			if (k)
+				buf_addc(&v, ',');
+			json_add_f32(&v, r[i].logp[k]);
+		}
+		buf_addc(&v, ']');
+		struct doc_field change = { str_of(as), { v.p, v.n }, 0 };
+		buf_reset(&line);
+		doc_add_changed(&line, &b->docs[i], &change, 1);
+		writer_add(out, line.p, line.n);
+		buf_release(&v);
+	}
+	if (writer_flush(out) < 0 && writer_check(out, &err) < 0)
+		die("%s", err.msg);
+}
+
+static void run_rescore(char **files, size_t n)
+{
+	struct doc_source *s = docs_open(files, n, "tokens", DOC_JSONL, 1);
+	struct scorer *scorer = scorer_new(model, compute(), window());
+	struct doc_batch b = { 0 };
+	struct rescore *r = NULL;
+	struct score_item *items = NULL;
+	size_t cap_r = 0, cap_items = 0, made = 0;
+	int rc;
+	while ((rc = docs_read(s, &b, (size_t)1 << 18, &err)) > 0) {
+		docs_parse(s, &b);
+		GROW(r, cap_r, b.n);
+		GROW(items, cap_items, b.n);
+		for (; made < b.n; made++)
+			r[made] = (struct rescore){ 0 };
+		rescore_batch(scorer, &b, r, items);
+	}
+	if (rc < 0)
+		die("%s", err.msg);
+	for (size_t i = 0; i < made; i++)
+		rescore_release(&r[i]);
+	free(r);
+	free(items);
+	doc_batch_release(&b);
+	scorer_free(scorer);
+	docs_close(s);
+}
+
+/* --- main
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void check_options(int files)
+{
+	int modes = (loss || tasks.n) + rescore + (verifiers.n > 0);
+	if (modes != 1)
+		die_usage(modes ? "--loss and --task, --rescore, --verify exclude one another"
+				: "one of --loss, --task, --rescore, --verify is missing");
+	if (!verifiers.n && !model_path)
+		die_usage("-m MODEL is missing");
+	if (context < 1 || stride < 1 || batch < 1 || batch > 4096 || limit < 1)
+		die_usage("--context, --stride, --batch and --limit are at least 1");
+	if (!isnan(temp) && !(temp >= 0 && temp <= 1e6))
+		die_usage("--temp is from 0 upwards");
+	if (tasks.n && !loss && files)
+		die_usage("--task reads the data that its file names: no operands");
+}
+
+int main(int argc, char **argv)
+{
+	int n;
+	char **files = cmd_init(&command, argc, argv, &n);
+	check_options(n);
+	if (model_path && !(model = model_load(model_path, &err)))
+		die("%s", err.msg);
+	if (tasks.n && !model->tokenizer)
+		die("%s: has no tokenizer, which --task needs", model_path);
+	out = writer_open(common.output, &err);
+	if (!out)
+		die("%s", err.msg);
+	if (loss)
+		run_loss(files, (size_t)n);
+	for (size_t i = 0; i < tasks.n; i++)
+		run_task(tasks.v[i]);
+	if (verifiers.n)
+		run_verify(files, (size_t)n);
+	if (rescore)
+		run_rescore(files, (size_t)n);
+	if (writer_commit(out, 0, &err) < 0)
+		die("%s", err.msg);
+	if (bad)
+		warn("%llu bad records skipped", (unsigned long long)bad);
+	if (common.log && line.n && loss && log_append(common.log, &line, &err) < 0)
+		die("%s", err.msg);
+	buf_release(&line);
+	model_free(model);
+	return cmd_end();
+}
