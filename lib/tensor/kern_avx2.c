@@ -1,8 +1,9 @@
+#include "tensor/cpu.h" /* first: other processors compile this and nothing else */
+
 #if defined(__x86_64__)
 
 #include "tensor/kern_rows.h"
 #include "tensor/kern_tile.h"
-#include "tensor/cpu.h"
 
 #include <immintrin.h>
 

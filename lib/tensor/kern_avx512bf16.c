@@ -1,7 +1,8 @@
+#include "tensor/cpu.h" /* first: other processors compile this and nothing else */
+
 #if defined(__x86_64__)
 
 #include "tensor/kern_avx512.h"
-#include "tensor/cpu.h"
 
 static int supported(void)
 {
