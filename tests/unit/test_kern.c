@@ -375,7 +375,14 @@ static void test_bf16(const struct kern *kn)
 int main(void)
 {
 	rng_init(&rng, 1, 0);
-	ok(kern() != NULL && kern()->supported(), "a row is chosen");
+	setenv("QUERN_ISA", "scalar", 1);
+	struct err e;
+	ok(kern_check(&e) == 0 && strcmp(kern()->name, "scalar") == 0, "QUERN_ISA forces a row");
+	setenv("QUERN_ISA", "avx1024", 1);
+	ok(kern_check(&e) < 0, "an unknown QUERN_ISA is refused");
+	ok_str(e.msg, "QUERN_ISA: no instruction set is called 'avx1024'", "... and named");
+	unsetenv("QUERN_ISA");
+	ok(kern_check(&e) == 0 && kern_select(NULL) == 0 && kern()->supported(), "the best row is chosen");
 	ok(kern_select("no such set") == -1, "an unknown name is refused");
 	for (size_t i = 0; kern_table[i]; i++) {
 		const struct kern *kn = kern_table[i];
