@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/opt.h"
 #include "text/doc.h"
+#include "tensor/kern.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -378,6 +379,8 @@ int main(int argc, char **argv)
 	struct ids eos = { 0 };
 	struct decode_stats stats = { 0 };
 	check_options(n);
+	if (kern_check(&err) < 0)
+		die("%s", err.msg);
 	model = model_load(model_path, &err);
 	if (!model)
 		die("%s", err.msg);

@@ -236,7 +236,7 @@ static void settle_options(struct job *j, const struct config *c)
 	if (isnan(adam_lr))
 		adam_lr = lr;
 	if (compute < 0)
-		compute = strstr(kern()->name, "bf16") != NULL;
+		compute = kern()->native_bf16;
 	size_t rows = (size_t)(batch_tokens / context);
 	j->config = (struct trainer_config){
 		.objective = objective,
@@ -920,6 +920,8 @@ int main(int argc, char **argv)
 	j.files = cmd_init(&command, argc, argv, &n);
 	j.nfiles = (size_t)n;
 	check_options();
+	if (kern_check(&err) < 0)
+		die("%s", err.msg);
 	catch_signals();
 	int writes = !dry_run && !probe_file;
 	if (writes && path_is_dir(common.output) &&
