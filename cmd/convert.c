@@ -186,6 +186,28 @@ static int format_of(const char *out)
 	return str_ends(out, ".bin") ? TO_LLAMA2C : TO_HF;
 }
 
+/* llama2.c looks for a tokenizer.bin: it is put beside the model when the format can say the tokenizer. */
+static void save_llama2c_tokenizer(const struct model *m, const char *out)
+{
+	struct buf b = { 0 };
+	struct err e;
+	const char *slash = strrchr(out, '/');
+	if (!m->tokenizer || strcmp(out, "-") == 0)
+		return;
+	if (tokenizer_llama2c(m->tokenizer, m->config.vocab, &b, &e) < 0) {
+		warn("%s: written without its tokenizer: %s", out, e.msg);
+		return;
+	}
+	char *path = xasprintf("%.*stokenizer.bin", slash ? (int)(slash - out + 1) : 0, out);
+	struct writer *w = writer_open(path, &e);
+	if (w)
+		writer_add(w, b.p, b.n);
+	if (!w || writer_commit(w, 0, &e) < 0)
+		die("%s", e.msg);
+	buf_release(&b);
+	free(path);
+}
+
 static void save(const struct model *m, const char *out)
 {
 	enum dtype t = chosen_dtype(m->config.file_dtype == DTYPE_F64 ? DTYPE_F32 : m->config.file_dtype);
@@ -203,6 +225,8 @@ static void save(const struct model *m, const char *out)
 		if (dtype_choice > 0)
 			die_usage("llama2.c files are float32");
 		rc = llama2c_write(m, out, format_of(out) == TO_LLAMA2C_V1, &e);
+		if (rc == 0)
+			save_llama2c_tokenizer(m, out);
 		break;
 	}
 	if (rc < 0)

@@ -59,9 +59,18 @@ static int drop(const char *dir, const char *file, struct err *e)
 	return rc;
 }
 
-static void add_token(struct buf *b, const struct tokenizer *t, const char *key, int64_t id)
+/* A role's token: the tokenizer's own, else the config's where that is a special token. */
+static void add_token(
+	struct buf *b, const struct tokenizer *t, const char *key, int64_t id, int64_t from_config)
 {
-	if (id < 0 || id >= (int64_t)tokenizer_vocab(t))
+	int special = 1;
+	if (id < 0) {
+		id = from_config;
+		if (id < 0 || id >= (int64_t)tokenizer_vocab(t))
+			return;
+		tokenizer_bytes(t, (uint32_t)id, &special);
+	}
+	if (!special)
 		return;
 	struct str s = tokenizer_bytes(t, (uint32_t)id, NULL);
 	buf_adds(b, ",\n  ");
@@ -77,9 +86,9 @@ static void tokenizer_config(const struct model *m, struct buf *b)
 	buf_adds(b, "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  "
 		    "\"clean_up_tokenization_spaces\": false");
 	buf_addf(b, ",\n  \"model_max_length\": %zu", m->config.context);
-	add_token(b, t, "bos_token", m->config.bos >= 0 ? m->config.bos : tokenizer_bos(t));
-	add_token(b, t, "eos_token", m->config.eos >= 0 ? m->config.eos : tokenizer_eos(t));
-	add_token(b, t, "pad_token", m->config.pad);
+	add_token(b, t, "bos_token", tokenizer_bos(t), m->config.bos);
+	add_token(b, t, "eos_token", tokenizer_eos(t), m->config.eos);
+	add_token(b, t, "pad_token", -1, m->config.pad);
 	buf_adds(b, "\n}\n");
 }
 
@@ -91,7 +100,7 @@ static int save_tokenizer(const struct model *m, const char *dir, int sync, stru
 												       : 0;
 	if (tokenizer_json(m->tokenizer, &b, e) < 0) {
 		buf_release(&b);
-		return -1;
+		return err_prefix(e, "%s/tokenizer.json", dir);
 	}
 	if (save_buf(dir, "tokenizer.json", &b, sync, e) < 0)
 		return -1;
@@ -194,7 +203,7 @@ int model_save_file(const struct model *m, const char *path, enum dtype t, struc
 	struct buf config = { 0 }, tokenizer = { 0 };
 	if (m->tokenizer && tokenizer_json(m->tokenizer, &tokenizer, e) < 0) {
 		buf_release(&tokenizer);
-		return -1;
+		return err_prefix(e, "%s", path);
 	}
 	struct safetensors_writer *s = safetensors_writer_new();
 	config_json(&m->config, t, &config);

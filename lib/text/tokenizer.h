@@ -40,6 +40,9 @@ struct hash128 tokenizer_fingerprint(const struct tokenizer *t);
 /* A tokenizer.json that Hugging Face tokenizers loads with identical ids, and that tokenizer_parse reads back
  * with the same fingerprint. -1 where the model cannot be said in that format. */
 int tokenizer_json(const struct tokenizer *t, struct buf *b, struct err *e);
+/* llama2.c's tokenizer.bin with `vocab` entries (the model's vocab_size; those beyond the tokenizer's are
+ * empty). -1 where that format cannot say the tokenizer. */
+int tokenizer_llama2c(const struct tokenizer *t, size_t vocab, struct buf *b, struct err *e);
 
 /* Special ids by role; -1 when there is none. A config.json or generation_config may override them. */
 int64_t tokenizer_bos(const struct tokenizer *t);

@@ -121,6 +121,11 @@ if [ -n "$SHARED" ]; then
 	check "the legacy format too" "$C" -o v0.bin stories
 	head -c 1040156 v0.bin >a && head -c 1040156 "$S.bin" >b
 	same "up to the rotary tables, which another libm made" a b
+	mkdir with && cp v0.bin tokenizer.bin with
+	like "a tokenizer.bin beside it is written and found" "$("$C" --show with/v0.bin)" 'a tokenizer of 512 ids$'
+	"$C" -o found with/v0.bin
+	same "and is the same tokenizer" found/tokenizer.json stories/tokenizer.json
+	rm tokenizer.bin
 	"$C" -o stories-v1.safetensors "$S-v1.bin"
 	"$C" -o stories-v0.safetensors "$S.bin"
 	same "both versions are the same model" stories-v0.safetensors stories-v1.safetensors
