@@ -126,9 +126,14 @@ static void name_sources(char **operands, size_t n)
 static void set_weight(const char *p, size_t n)
 {
 	const char *eq = memchr(p, '=', n);
-	char *number_text = eq ? xstrndup(eq + 1, n - (size_t)(eq + 1 - p)) : NULL;
-	double w;
-	if (!eq || parse_num(number_text, &w) < 0 || !(w >= 0) || isinf(w))
+	double w = -1;
+	if (eq) {
+		char *text = xstrndup(eq + 1, n - (size_t)(eq + 1 - p));
+		if (parse_num(text, &w) < 0)
+			w = -1;
+		free(text);
+	}
+	if (!(w >= 0) || isinf(w))
 		die_usage("--weights wants NAME=WEIGHT, weights of 0 and more: %.*s", (int)n, p);
 	struct source *s = find_source(p, (size_t)(eq - p));
 	if (!s)
@@ -136,7 +141,6 @@ static void set_weight(const char *p, size_t n)
 	if (s->weight >= 0)
 		die_usage("--weights: %s is given twice", s->name);
 	s->weight = w;
-	free(number_text);
 }
 
 static void set_weights(void)

@@ -3,19 +3,32 @@
 #include "base/mem.h"
 #include "base/spill.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define BATCH ((size_t)1 << 20)
 
 /* The documents of one file, numbers [first, first of the next part). */
 struct part {
-	enum { PART_STREAM, PART_MAP, PART_FILE, PART_SPILL } kind;
+	enum { PART_STREAM, PART_FILE, PART_SPILL } kind;
 	enum doc_format format;
 	uint64_t first;
-	size_t index;        /* of its first document in the tables of the corpus; not for PART_STREAM */
-	char *file;          /* PART_FILE: plain text is read again by name, since there may be very many */
-	struct map_file map; /* PART_MAP */
+	size_t index; /* of its first document in the tables of the corpus; not for PART_STREAM */
+	char *file;   /* PART_FILE: read again by name, with what shows that it is still the same */
+	uint64_t size;
+	struct timespec changed;
 	struct tok_map *tok; /* PART_STREAM */
+};
+
+/* Files that are open for reading documents: a part has one place, so there are never more of them than this.
+ */
+enum { OPEN_FILES = 64 };
+struct open_file {
+	size_t part; /* number + 1, 0 free */
+	int fd;
 };
 
 /* A document of a piped token stream as it lies in the spill: this head, ids, mask bytes if any, source. */
@@ -40,6 +53,7 @@ struct corpus {
 	uint32_t *len;
 	size_t n, at_cap, len_cap;
 	struct spill *spill;
+	struct open_file open[OPEN_FILES];
 
 	struct buf buf; /* the document given out last */
 	uint32_t *ids;
@@ -59,10 +73,11 @@ void corpus_free(struct corpus *c)
 {
 	if (!c)
 		return;
-	for (size_t i = 0; i < c->nparts; i++) {
-		map_close(&c->parts[i].map);
+	for (size_t i = 0; i < c->nparts; i++)
 		tok_map_close(c->parts[i].tok);
-	}
+	for (size_t i = 0; i < OPEN_FILES; i++)
+		if (c->open[i].part)
+			close(c->open[i].fd);
 	free(c->parts);
 	fingerprint_free(c->content);
 	free(c->prints);
@@ -196,13 +211,8 @@ static int add_doc(struct adding *a, const struct doc *d)
 		return c->o->bad && c->o->bad(c->o->ctx, d->bad) ? 0 : err_set(a->e, "%s", d->bad);
 	if (a->part->kind == PART_SPILL && spill(c, d->raw.p, d->raw.n, &at, a->e) < 0)
 		return -1;
-	if (a->part->kind == PART_MAP && (at > a->part->map.n || d->raw.n > a->part->map.n - at ||
-						 memcmp(a->part->map.p + at, d->raw.p, d->raw.n) != 0))
-		return err_set(a->e, "%s:%llu: the file changes while it is read", d->file,
-			(unsigned long long)d->line);
 	fingerprint_add(c->content, d->raw.p, d->raw.n);
 	fingerprint_add(c->content, "\n", 1);
-	a->part->format = d->format;
 	add_entry(c, at, d->raw.n);
 	return 0;
 }
@@ -220,8 +230,10 @@ static void no_work(void *ctx, struct doc_batch *b, int thread)
 	(void)ctx, (void)b, (void)thread;
 }
 
-/* Takes r over. map: of the file, when it is regular and not compressed; taken over as well. */
-static int add_documents(struct corpus *c, char *file, struct reader *r, struct map_file *map, struct err *e)
+/* Takes r over. plain: of a regular file that is not compressed, whose documents need no other place; else
+ * NULL. */
+static int add_documents(
+	struct corpus *c, char *file, struct reader *r, const struct stat *plain, struct err *e)
 {
 	static const struct docs_job job = { no_work, add_batch, NULL };
 	const char *start;
@@ -233,19 +245,30 @@ static int add_documents(struct corpus *c, char *file, struct reader *r, struct 
 	enum doc_format format = c->o->format;
 	if (format == DOC_AUTO)
 		format = docs_format(file, start, (size_t)n);
-	struct adding a = { c, add_part(c, PART_SPILL), e };
-	if (map->p && format == DOC_TEXT) {
-		a.part->kind = PART_FILE;
+	struct adding a = { c, add_part(c, plain ? PART_FILE : PART_SPILL), e };
+	if (plain) {
 		a.part->file = file;
-	} else if (map->p) {
-		a.part->kind = PART_MAP;
-		a.part->map = *map;
-		*map = (struct map_file){ 0 };
+		a.part->size = (uint64_t)plain->st_size;
+		a.part->changed = plain->st_mtim;
 	}
+	a.part->format = format;
 	struct doc_source *s = docs_open_reader(r, file, c->o->field, format, 1);
 	int rc = docs_run(s, &job, &a, BATCH, c->o->threads, e);
 	docs_close(s);
 	return rc ? -1 : 0;
+}
+
+/* Whether documents of this file can be read from where they are. */
+static int is_plain(const char *file, struct stat *st)
+{
+	unsigned char magic[2] = { 0 };
+	int fd = strcmp(file, "-") ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return 0;
+	int plain = fstat(fd, st) == 0 && S_ISREG(st->st_mode) && pread(fd, magic, 2, 0) >= 0 &&
+		    (magic[0] != 0x1f || magic[1] != 0x8b);
+	close(fd);
+	return plain;
 }
 
 int corpus_add(struct corpus *c, char *file, struct err *e)
@@ -269,19 +292,12 @@ int corpus_add(struct corpus *c, char *file, struct err *e)
 		return -1;
 	}
 	c->kind = kind;
-	struct map_file map = { 0 };
-	int plain = strcmp(file, "-") != 0 && map_open(&map, file, NULL) == 0 && map.n >= 2 &&
-		    (map.p[0] != 0x1f || map.p[1] != 0x8b);
-	if (!plain)
-		map_close(&map);
-	int rc;
-	if (!stream) {
-		rc = add_documents(c, file, r, &map, e);
-	} else {
-		rc = plain ? add_mapped_stream(c, file, e) : add_piped_stream(c, r, e);
-		reader_close(r);
-	}
-	map_close(&map);
+	struct stat st;
+	int plain = is_plain(file, &st);
+	if (!stream)
+		return add_documents(c, file, r, plain ? &st : NULL, e);
+	int rc = plain ? add_mapped_stream(c, file, e) : add_piped_stream(c, r, e);
+	reader_close(r);
 	return rc;
 }
 
@@ -381,31 +397,63 @@ int corpus_read_tokens(struct corpus *c, uint64_t doc, struct tok_doc *d, struct
 	return 0;
 }
 
+static int changed(const struct part *p, struct err *e)
+{
+	return err_set(e, "%s: the file changes while it is read", p->file);
+}
+
+/* The file of a part, open; -1 on failure. */
+static int file_of(struct corpus *c, const struct part *p, struct err *e)
+{
+	size_t number = (size_t)(p - c->parts) + 1;
+	struct open_file *o = &c->open[number % OPEN_FILES];
+	if (o->part == number)
+		return o->fd;
+	if (o->part)
+		close(o->fd);
+	o->part = 0;
+	o->fd = open(p->file, O_RDONLY | O_CLOEXEC);
+	if (o->fd < 0)
+		return err_set(e, "%s: cannot open:", p->file);
+	o->part = number;
+	struct stat st;
+	if (fstat(o->fd, &st) < 0 || (uint64_t)st.st_size != p->size ||
+		st.st_mtim.tv_sec != p->changed.tv_sec || st.st_mtim.tv_nsec != p->changed.tv_nsec)
+		return changed(p, e);
+	return o->fd;
+}
+
+static int read_file(struct corpus *c, const struct part *p, uint64_t at, char *to, size_t n, struct err *e)
+{
+	int fd = file_of(c, p, e);
+	if (fd < 0)
+		return -1;
+	while (n) {
+		ssize_t got = pread(fd, to, n, (off_t)at);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_set(e, "%s: cannot read:", p->file);
+		if (got == 0)
+			return changed(p, e);
+		at += (uint64_t)got;
+		to += got;
+		n -= (size_t)got;
+	}
+	return 0;
+}
+
 int corpus_read_doc(struct corpus *c, uint64_t doc, struct buf *out, struct err *e)
 {
 	struct part *p = part_of(c, doc);
 	size_t i = entry_of(p, doc), n = c->len[i];
-	struct map_file file = { 0 };
-	const char *raw = NULL;
-	if (p->kind == PART_MAP) {
-		raw = (const char *)p->map.p + c->at[i];
-	} else if (p->kind == PART_FILE) {
-		if (map_open(&file, p->file, e) < 0)
-			return -1;
-		if (file.n != n) {
-			map_close(&file);
-			return err_set(e, "%s: the file changes while it is read", p->file);
-		}
-		raw = (const char *)file.p;
-	} else {
-		buf_reset(&c->buf);
-		buf_reserve(&c->buf, n);
-		if (spill_get(c->spill, c->at[i], c->buf.p, n, e) < 0)
-			return -1;
-		raw = c->buf.p;
-	}
-	struct doc d = { .format = p->format, .raw = { raw, n }, .text = { raw, n } };
+	buf_reset(&c->buf);
+	buf_reserve(&c->buf, n);
+	int rc = p->kind == PART_FILE ? read_file(c, p, c->at[i], c->buf.p, n, e)
+				      : spill_get(c->spill, c->at[i], c->buf.p, n, e);
+	if (rc < 0)
+		return -1;
+	struct doc d = { .format = p->format, .raw = { c->buf.p, n }, .text = { c->buf.p, n } };
 	doc_add(out, &d);
-	map_close(&file);
 	return 0;
 }
