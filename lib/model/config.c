@@ -1,17 +1,9 @@
 #include "model/config.h"
 #include "base/hash.h"
-#include "base/opt.h"
 #include "model/arch.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-/* Nothing real comes near these; they keep every product of sizes inside 64 bits. */
-#define MAX_VOCAB ((int64_t)1 << 28)
-#define MAX_WIDTH ((int64_t)1 << 20)
-#define MAX_LAYERS 4096
-#define MAX_CONTEXT ((int64_t)1 << 30)
-#define MAX_WEIGHTS 0x1p50
 
 /* --- config.json
  * ---------------------------------------------------------------------------------------------- */
@@ -200,7 +192,7 @@ static void get_window(struct reading *r, struct config *c)
 {
 	const struct json *v = json_get(r->root, "sliding_window"), *types = get(r->root, "layer_types");
 	if (v)
-		c->window = v->type == JSON_NULL ? 0 : get_size(r, "sliding_window", MAX_CONTEXT, 0);
+		c->window = v->type == JSON_NULL ? 0 : get_size(r, "sliding_window", CONFIG_MAX_CONTEXT, 0);
 	if (c->arch->window == WINDOW_NEVER ||
 		(c->arch->window == WINDOW_QWEN && !get_bool(r, r->root, "use_sliding_window", 0)))
 		c->window = 0;
@@ -240,6 +232,13 @@ static void refuse_variants(struct reading *r, const struct config *c)
 		fail(r, "tie_word_embeddings", "this model_type is always tied");
 }
 
+double config_weights(const struct config *c)
+{
+	double h = (double)c->hidden, attn = (double)c->heads * (double)c->head_dim;
+	double layer = (4 * attn + 3 * (double)c->mlp_width) * h;
+	return layer * (double)c->layers + (2 * (double)c->vocab + (double)c->context) * h;
+}
+
 static void check(struct reading *r, struct config *c)
 {
 	const struct arch_keys *k = c->arch->keys;
@@ -256,10 +255,7 @@ static void check(struct reading *r, struct config *c)
 		fail(r, k->kv_heads ? k->kv_heads : k->heads, "does not divide the number of heads");
 	if (c->rope.enabled && c->head_dim % 2)
 		fail(r, k->head_dim ? k->head_dim : k->heads, "heads of odd size cannot rotate");
-	double attn = (double)c->heads * (double)c->head_dim, h = (double)c->hidden;
-	double weights = (4 * attn + 3 * (double)c->mlp_width) * h * (double)c->layers +
-			 (double)c->vocab * h * 2 + (double)c->context * h;
-	if (weights > MAX_WEIGHTS)
+	if (config_weights(c) > CONFIG_MAX_WEIGHTS)
 		fail(r, k->hidden, "the sizes together make up more weights than any machine holds");
 	if (!(c->norm_eps >= 0 && c->norm_eps < 1))
 		fail(r, k->norm_eps, "wants a number from 0 to 1");
@@ -280,17 +276,19 @@ static void read_config(struct reading *r, struct config *c)
 	const struct arch_keys *k = a->keys;
 	*c = a->base;
 	c->arch = a;
-	c->vocab = get_size(r, "vocab_size", MAX_VOCAB, c->vocab);
-	c->hidden = get_size(r, k->hidden, MAX_WIDTH, c->hidden);
-	c->layers = get_size(r, k->layers, MAX_LAYERS, c->layers);
-	c->heads = get_size(r, k->heads, MAX_WIDTH, c->heads);
+	c->vocab = get_size(r, "vocab_size", CONFIG_MAX_VOCAB, c->vocab);
+	c->hidden = get_size(r, k->hidden, CONFIG_MAX_WIDTH, c->hidden);
+	c->layers = get_size(r, k->layers, CONFIG_MAX_LAYERS, c->layers);
+	c->heads = get_size(r, k->heads, CONFIG_MAX_WIDTH, c->heads);
 	/* The class default of kv_heads holds only beside the default number of heads; null means heads. */
 	const struct json *kv = k->kv_heads ? json_get(r->root, k->kv_heads) : NULL;
-	c->kv_heads = kv && kv->type == JSON_NULL ? 0 : get_size(r, k->kv_heads, MAX_WIDTH, c->kv_heads);
+	c->kv_heads =
+		kv && kv->type == JSON_NULL ? 0 : get_size(r, k->kv_heads, CONFIG_MAX_WIDTH, c->kv_heads);
 	const struct json *hd = k->head_dim ? json_get(r->root, k->head_dim) : NULL;
-	c->head_dim = hd && hd->type == JSON_NULL ? 0 : get_size(r, k->head_dim, MAX_WIDTH, c->head_dim);
-	c->mlp_width = get_size(r, k->mlp_width, MAX_WIDTH, c->mlp_width);
-	c->context = get_size(r, k->context, MAX_CONTEXT, c->context);
+	c->head_dim =
+		hd && hd->type == JSON_NULL ? 0 : get_size(r, k->head_dim, CONFIG_MAX_WIDTH, c->head_dim);
+	c->mlp_width = get_size(r, k->mlp_width, CONFIG_MAX_WIDTH, c->mlp_width);
+	c->context = get_size(r, k->context, CONFIG_MAX_CONTEXT, c->context);
 	c->norm_eps = (float)get_num(r, r->root, k->norm_eps, c->norm_eps);
 	c->init_range = get_num(r, r->root, "initializer_range", c->init_range);
 	c->tied = get_bool(r, r->root, "tie_word_embeddings", c->tied);
@@ -496,136 +494,4 @@ uint64_t config_hash(const struct config *c)
 	uint64_t h = hash64(b.p, b.n, 0);
 	buf_release(&b);
 	return h;
-}
-
-/* --- presets
- * -------------------------------------------------------------------------------------------------- */
-
-struct preset {
-	uint64_t depth, dim, heads, kv_heads, head_dim, mlp, context, vocab, tied;
-	double theta, eps;
-};
-
-static int set_key(struct preset *p, const char *key, size_t n, const char *value)
-{
-	const struct {
-		const char *key;
-		uint64_t *v;
-	} counts[] = { { "depth", &p->depth }, { "dim", &p->dim }, { "heads", &p->heads },
-		{ "kv_heads", &p->kv_heads }, { "head_dim", &p->head_dim }, { "mlp", &p->mlp },
-		{ "context", &p->context }, { "vocab", &p->vocab }, { "tied", &p->tied } };
-	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-		if (strlen(counts[i].key) == n && memcmp(counts[i].key, key, n) == 0)
-			return parse_count(value, counts[i].v);
-	if (n == 5 && memcmp(key, "theta", n) == 0)
-		return parse_num(value, &p->theta);
-	if (n == 3 && memcmp(key, "eps", n) == 0)
-		return parse_num(value, &p->eps);
-	return -1;
-}
-
-/* "key=value,key=value" behind the colon. */
-static int read_preset(struct preset *p, const char *spec, const char *list, struct err *e)
-{
-	while (*list) {
-		size_t n = strcspn(list, ","), key = strcspn(list, "=");
-		char value[32];
-		if (key >= n || n - key > sizeof value)
-			return err_set(e, "%s: '%.*s' wants KEY=VALUE", spec, (int)n, list);
-		memcpy(value, list + key + 1, n - key - 1);
-		value[n - key - 1] = 0;
-		if (set_key(p, list, key, value) < 0)
-			return err_set(e,
-				"%s: '%.*s' is not understood (depth, dim, heads, kv_heads, head_dim, mlp, "
-				"context, vocab, "
-				"tied, theta, eps)",
-				spec, (int)n, list);
-		list += n + (list[n] == ',');
-	}
-	return 0;
-}
-
-static uint64_t or_else(uint64_t v, uint64_t fallback)
-{
-	return v == UINT64_MAX ? fallback : v;
-}
-
-static uint64_t round_to(uint64_t v, uint64_t to)
-{
-	return (v + to - 1) / to * to;
-}
-
-int config_preset(struct config *c, const char *spec, struct err *e)
-{
-	size_t n = strcspn(spec, ":");
-	char type[32] = "";
-	if (n < sizeof type)
-		memcpy(type, spec, n);
-	const struct arch *a = arch_find(type);
-	if (!a)
-		return err_set(e, "%s: '%.*s' is no architecture's name", spec, (int)n, spec);
-	const uint64_t unset = UINT64_MAX;
-	struct preset p = { unset, unset, unset, unset, unset, unset, unset, unset, unset, a->base.rope.theta,
-		1e-5 };
-	if (read_preset(&p, spec, spec + n + (spec[n] == ':'), e) < 0)
-		return -1;
-	if (p.depth == unset)
-		return err_set(e, "%s: wants depth=N", spec);
-	if (p.depth < 1 || p.depth > MAX_LAYERS)
-		return err_set(e, "%s: depth is from 1 to %d", spec, MAX_LAYERS);
-	uint64_t wish = p.dim != unset ? p.dim : 64 * p.depth;
-	uint64_t head = or_else(p.head_dim, wish < 512 ? 64 : 128);
-	if (p.heads != unset && p.head_dim == unset && p.heads)
-		head = wish / p.heads;
-	/* The dial rounds the width up to whole heads; a width that was asked for stays. */
-	uint64_t dim = p.dim != unset || !head ? wish : round_to(wish, head);
-	uint64_t heads = or_else(p.heads, head ? dim / head : 0);
-	uint64_t mlp = or_else(p.mlp, a->base.gated ? round_to((dim * 8 + 2) / 3, 64) : 4 * dim);
-	const struct {
-		const char *key;
-		uint64_t v, min, max;
-	} ranges[] = { { "dim", dim, 1, MAX_WIDTH }, { "heads", heads, 1, MAX_WIDTH },
-		{ "head_dim", head, 1, MAX_WIDTH }, { "kv_heads", or_else(p.kv_heads, heads), 1, MAX_WIDTH },
-		{ "mlp", mlp, 1, MAX_WIDTH }, { "context", or_else(p.context, 2048), 1, MAX_CONTEXT },
-		{ "vocab", or_else(p.vocab, 0), 0, MAX_VOCAB }, { "tied", or_else(p.tied, 0), 0, 1 } };
-	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
-		if (ranges[i].v < ranges[i].min || ranges[i].v > ranges[i].max)
-			return err_set(e, "%s: %s is from %llu to %llu, not %llu", spec, ranges[i].key,
-				(unsigned long long)ranges[i].min, (unsigned long long)ranges[i].max,
-				(unsigned long long)ranges[i].v);
-	if (heads % ranges[3].v)
-		return err_set(
-			e, "%s: kv_heads does not divide the %llu heads", spec, (unsigned long long)heads);
-	if (!a->keys->head_dim && heads * head != dim)
-		return err_set(e, "%s: %llu heads of %llu do not make up the width %llu", spec,
-			(unsigned long long)heads, (unsigned long long)head, (unsigned long long)dim);
-	if (a->base.rope.enabled && head % 2)
-		return err_set(e, "%s: heads of odd size cannot rotate", spec);
-	if (!(p.theta > 1 && p.theta < 1e15) && a->base.rope.enabled)
-		return err_set(e, "%s: theta wants a number above 1", spec);
-	if (!(p.eps > 0 && p.eps < 1))
-		return err_set(e, "%s: eps wants a number from 0 to 1", spec);
-	if ((a->always_tied && p.tied == 0) || (!a->keys->kv_heads && ranges[3].v != heads))
-		return err_set(e, "%s: %s cannot have that", spec, a->model_type);
-	*c = a->base;
-	c->arch = a;
-	c->layers = (size_t)p.depth;
-	c->hidden = (size_t)dim;
-	c->heads = (size_t)heads;
-	c->head_dim = (size_t)head;
-	c->kv_heads = (size_t)ranges[3].v;
-	c->mlp_width = (size_t)mlp;
-	c->context = (size_t)ranges[5].v;
-	c->vocab = (size_t)ranges[6].v;
-	c->tied = a->always_tied || p.tied == 1;
-	c->qkv_bias = a->qkv_bias == BIAS_ALWAYS;
-	c->o_bias = a->o_bias == BIAS_ALWAYS;
-	c->mlp_bias = a->mlp_bias == BIAS_ALWAYS;
-	c->window = 0;
-	c->norm_eps = (float)p.eps;
-	if (a->base.rope.enabled)
-		c->rope.theta = p.theta;
-	c->bos = c->eos = c->pad = -1;
-	c->file_dtype = DTYPE_F32;
-	return 0;
 }

@@ -9,12 +9,16 @@
 #include "base/json.h"
 #include "tensor/dtype.h"
 
+/* Nothing real comes near these; they keep every product of sizes inside 64 bits. */
+#define CONFIG_MAX_VOCAB ((int64_t)1 << 28)
+#define CONFIG_MAX_WIDTH ((int64_t)1 << 20)
+#define CONFIG_MAX_LAYERS 4096
+#define CONFIG_MAX_CONTEXT ((int64_t)1 << 30)
+#define CONFIG_MAX_WEIGHTS 0x1p50
+
 enum norm_kind { NORM_RMS, NORM_LAYER };
-enum qk_norm {
-	QK_NORM_NONE,
-	QK_NORM_HEAD /* per head, weight [head_dim] */,
-	QK_NORM_WHOLE /* whole projection */
-};
+/* Of queries and keys: none, of each head (weight [head_dim]), of the whole projection. */
+enum qk_norm { QK_NORM_NONE, QK_NORM_HEAD, QK_NORM_WHOLE };
 enum act_kind { ACT_SILU, ACT_GELU_TANH };
 enum rope_scaling { ROPE_NONE, ROPE_LINEAR, ROPE_LLAMA3, ROPE_YARN, ROPE_DYNAMIC };
 
@@ -29,7 +33,8 @@ struct rope_config {
 
 struct config {
 	const struct arch *arch; /* row of the architecture table (arch.h) */
-	size_t vocab, hidden, layers, heads, kv_heads, head_dim, mlp_width, context;
+	size_t vocab, hidden, layers, heads, kv_heads, head_dim, mlp_width;
+	size_t context; /* most positions of a sequence */
 	enum norm_kind norm;
 	float norm_eps;
 	int pre_norm, post_norm; /* x += post(F(pre(x))) */
@@ -45,19 +50,28 @@ struct config {
 	double init_range;
 	int64_t bos, eos, pad; /* -1: none */
 	enum dtype file_dtype; /* `dtype` / `torch_dtype` */
-			       /* Sequences of one model that is larger than `context` are refused. */
 };
 
 /* From JSON text; name is for messages. Unknown model_type, missing and absurd values are errors that name
  * the key. */
 int config_parse(struct config *c, const char *json, size_t n, const char *name, struct err *e);
-/* "llama:depth=6" or "qwen3:depth=8,dim=512,heads=8,...": a preset with overrides. vocab 0: taken from the
- * tokenizer later. One dial (depth) sets the rest as nanochat does: dim = 64 * depth, head_dim 128 (64 below
- * 512), context 2048. */
-int config_preset(struct config *c, const char *spec, struct err *e);
-/* The keys that transformers reads for this model_type, pretty-printed. dtype: what the weights are saved as.
+/*
+ * A preset: "ARCH:depth=N" with overrides, "qwen3:depth=8,dim=512,heads=8,kv_heads=2".
+ * One dial sets the rest as nanochat's does:
+ *
+ *	layers	depth
+ *	head_dim	128, 64 where dim is below 512; dim / heads where only heads is given
+ *	dim	64 * depth, rounded up to whole heads; a dim that is given stays as it is
+ *	heads	dim / head_dim		kv_heads	heads
+ *	mlp	8/3 dim rounded up to a multiple of 64; 4 dim where the architecture has no gate
+ *	context	2048		vocab	0: to be taken from the tokenizer
+ *	tied	0 (gpt2: always 1)	theta	the class default	eps	1e-5
  */
+int config_preset(struct config *c, const char *spec, struct err *e);
+/* The keys that transformers reads for this model_type, pretty-printed. dtype: type of the saved weights. */
 void config_json(const struct config *c, enum dtype dtype, struct buf *b);
+/* About how many weights the sizes make up; in floating point, so that nothing overflows. */
+double config_weights(const struct config *c);
 /* Fingerprint of what changes arithmetic. */
 uint64_t config_hash(const struct config *c);
 
