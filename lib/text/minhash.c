@@ -120,7 +120,7 @@ static void push_word(struct window *w, uint64_t word)
 		w->sum -= *slot * w->drop;
 	*slot = h;
 	if (++w->count >= w->n)
-		w->out->v[w->out->n++] = (uint32_t)(mix64(w->sum) >> 32);
+		w->out->v[w->out->n++] = mix64(w->sum);
 }
 
 /* FNV-1a a character (Fowler, Noll, Vo), with a multiplier for 64 bits that spreads further. */
@@ -156,48 +156,57 @@ static void scan_words(struct window *w, const char *p, size_t n)
 		push_word(w, h);
 }
 
-/* Least significant digit first, 11 bits a pass; v ends up in s->v. */
-static void sort_large(struct shingles *s)
-{
-	GROW(s->tmp, s->tmp_cap, s->n);
-	uint32_t *from = s->v, *to = s->tmp;
-	for (int shift = 0; shift < 33; shift += 11) {
-		size_t at[2048] = { 0 }, sum = 0;
-		for (size_t i = 0; i < s->n; i++)
-			at[from[i] >> shift & 2047]++;
-		for (size_t d = 0; d < 2048; d++) {
-			size_t count = at[d];
-			at[d] = sum;
-			sum += count;
-		}
-		for (size_t i = 0; i < s->n; i++)
-			to[at[from[i] >> shift & 2047]++] = from[i];
-		uint32_t *t = from;
-		from = to;
-		to = t;
-	}
-	/* Three passes: the result lies in tmp. */
-	size_t cap = s->cap;
-	s->tmp = s->v;
-	s->v = from;
-	s->cap = s->tmp_cap;
-	s->tmp_cap = cap;
-}
-
 /* Shell's sort with Ciura's gaps (2001). */
-static void sort_small(uint32_t *v, size_t n)
+static void sort_small(uint64_t *v, size_t n)
 {
 	static const size_t gaps[] = { 301, 132, 57, 23, 10, 4, 1 };
 	for (size_t g = 0; g < sizeof gaps / sizeof *gaps; g++) {
 		size_t gap = gaps[g];
 		for (size_t i = gap; i < n; i++) {
-			uint32_t x = v[i];
+			uint64_t x = v[i];
 			size_t j = i;
 			for (; j >= gap && v[j - gap] > x; j -= gap)
 				v[j] = v[j - gap];
 			v[j] = x;
 		}
 	}
+}
+
+/* By the upper 33 bits, three passes of 11, least significant first; then the few that agree in these by all.
+ */
+static void sort_large(struct shingles *s)
+{
+	enum { DIGITS = 1 << 11 };
+	GROW(s->tmp, s->tmp_cap, s->n);
+	uint64_t *from = s->v, *to = s->tmp;
+	for (int shift = 31; shift < 64; shift += 11) {
+		size_t at[DIGITS] = { 0 }, sum = 0;
+		for (size_t i = 0; i < s->n; i++)
+			at[from[i] >> shift & (DIGITS - 1)]++;
+		for (size_t d = 0; d < DIGITS; d++) {
+			size_t count = at[d];
+			at[d] = sum;
+			sum += count;
+		}
+		for (size_t i = 0; i < s->n; i++)
+			to[at[from[i] >> shift & (DIGITS - 1)]++] = from[i];
+		uint64_t *t = from;
+		from = to;
+		to = t;
+	}
+	for (size_t i = 1; i < s->n; i++) {
+		uint64_t x = from[i];
+		size_t j = i;
+		for (; j > 0 && from[j - 1] > x; j--)
+			from[j] = from[j - 1];
+		from[j] = x;
+	}
+	/* After three passes the result lies in tmp. */
+	size_t cap = s->cap;
+	s->tmp = s->v;
+	s->v = from;
+	s->cap = s->tmp_cap;
+	s->tmp_cap = cap;
 }
 
 static void sort_unique(struct shingles *s)
@@ -224,7 +233,7 @@ size_t shingles_of_text(struct shingles *s, struct str text, unsigned n)
 	s->n = 0;
 	scan_words(&w, text.p, text.n);
 	if (w.count > 0 && w.count < n)
-		s->v[s->n++] = (uint32_t)(mix64(w.sum + w.count) >> 32);
+		s->v[s->n++] = mix64(w.sum + w.count);
 	sort_unique(s);
 	return w.count;
 }
@@ -234,6 +243,12 @@ void shingles_release(struct shingles *s)
 	free(s->v);
 	free(s->tmp);
 	*s = (struct shingles){ 0 };
+}
+
+void shingles_halve(const struct shingles *s, uint32_t *out)
+{
+	for (size_t i = 0; i < s->n; i++)
+		out[i] = (uint32_t)(s->v[i] >> 32);
 }
 
 double shingles_jaccard(const uint32_t *a, size_t na, const uint32_t *b, size_t nb)
@@ -255,22 +270,21 @@ double shingles_jaccard(const uint32_t *a, size_t na, const uint32_t *b, size_t 
  * value (i, random) at a random bin, from round k on at bin i - k; a bin keeps its least value; the first
  * round after which no bin is empty is the last. About k log k throws, or one a member of a larger set, where
  * k hash functions would need k a member; J is estimated without bias and no worse. */
-void minhash_sketch(const uint32_t *set, size_t n, uint64_t seed, uint64_t *sketch, size_t k)
+void minhash_sketch(const uint64_t *set, size_t n, uint64_t seed, uint64_t *sketch, size_t k)
 {
+	size_t empty = k;
 	ASSERT(n > 0 && k > 0 && k < UINT32_MAX / 2);
 	for (size_t b = 0; b < k; b++)
 		sketch[b] = UINT64_MAX;
-	for (size_t round = 0, empty = k; empty; round++) {
+	for (size_t round = 0; empty; round++) {
 		uint64_t salt = mix64(seed + (round + 1) * BASE);
 		for (size_t i = 0; i < n; i++) {
-			uint64_t h = mix64(salt ^ set[i] * BASE);
+			uint64_t h = mix64(salt ^ set[i]);
 			size_t bin = round < k ? (size_t)((h & UINT32_MAX) * k >> 32) : round - k;
-			uint64_t value = (uint64_t)round << 32 | h >> 32;
-			sketch[bin] = value < sketch[bin] ? value : sketch[bin];
+			uint64_t value = (uint64_t)round << 32 | h >> 32, old = sketch[bin];
+			sketch[bin] = value < old ? value : old;
+			empty -= old == UINT64_MAX;
 		}
-		empty = 0;
-		for (size_t b = 0; b < k; b++)
-			empty += sketch[b] == UINT64_MAX;
 	}
 }
 

@@ -8,9 +8,12 @@
 static double similarity(const char *a, const char *b, unsigned n)
 {
 	struct shingles s = { 0 }, t = { 0 };
+	uint32_t v[64], w[64];
 	shingles_of_text(&s, str_of(a), n);
 	shingles_of_text(&t, str_of(b), n);
-	double j = shingles_jaccard(s.v, s.n, t.v, t.n);
+	shingles_halve(&s, v);
+	shingles_halve(&t, w);
+	double j = shingles_jaccard(v, s.n, w, t.n);
 	shingles_release(&s);
 	shingles_release(&t);
 	return j;
@@ -89,14 +92,14 @@ static void test_large(void)
 static void test_sketch(size_t n, size_t common)
 {
 	enum { K = 104, TRIES = 300 };
-	uint32_t *a = xmalloc(n * sizeof *a), *b = xmalloc(n * sizeof *b);
+	uint64_t *a = xmalloc(n * sizeof *a), *b = xmalloc(n * sizeof *b);
 	uint64_t x[K], y[K];
 	double j = (double)common / (double)(2 * n - common), sum = 0, square = 0;
 	for (uint64_t t = 0; t < TRIES; t++) {
 		size_t same = 0;
 		for (size_t i = 0; i < n; i++) {
-			a[i] = (uint32_t)rng_at(t, 1, i);
-			b[i] = i < common ? a[i] : (uint32_t)rng_at(t, 2, i);
+			a[i] = rng_at(t, 1, i);
+			b[i] = i < common ? a[i] : rng_at(t, 2, i);
 		}
 		minhash_sketch(a, n, t, x, K);
 		minhash_sketch(b, n, t, y, K);
