@@ -58,6 +58,32 @@ static void test_words(void)
 		"other lengths");
 }
 
+/* Words of every length, at every place of the words of eight that the scanner reads, in both cases. */
+static void test_places(void)
+{
+	int same = 1, differ = 1;
+	for (size_t len = 1; len < 30; len++) {
+		for (size_t at = 0; at < 9; at++) {
+			char a[64], b[64], c[64];
+			memset(a, 'q', len);
+			memcpy(b, "        ", at);
+			memset(b + at, 'Q', len);
+			/* A letter of two bytes in its two cases, somewhere in the word. */
+			memcpy(a + len / 2, "\xc3\xa9", 2);
+			memcpy(b + at + len / 2, "\xc3\x89", 2);
+			size_t n = len / 2 + 2 > len ? len / 2 + 2 : len;
+			memcpy(a + n, " 7z", 4);
+			memcpy(b + at + n, "-7Z.", 5);
+			memcpy(c, a, sizeof c);
+			c[len > 2 ? 0 : n + 1] = 'x';
+			same &= similarity(a, b, 2) == 1;
+			differ &= similarity(a, c, 2) == 0;
+		}
+	}
+	ok(same, "words of every length and place");
+	ok(differ, "and every one differs from another");
+}
+
 /* Random text over a small vocabulary against a naive set, also beyond the size where sorting changes. */
 static void test_large(void)
 {
@@ -137,6 +163,7 @@ static void test_shape(void)
 int main(void)
 {
 	test_words();
+	test_places();
 	test_large();
 	test_sketch(1, 1);
 	test_sketch(20, 15);
