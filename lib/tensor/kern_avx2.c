@@ -208,6 +208,8 @@ static size_t pack_rows_bf16(uint16_t *y, size_t width, const float *x, size_t j
 
 static void pack_f32(float *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
 {
+	if (pack_line_f32(y, width, x, ks, k, n))
+		return;
 	if (js == 1) {
 		for (size_t i = 0; i < k; i++) {
 			memcpy(y + i * width, x + i * ks, n * sizeof *y);
@@ -239,6 +241,8 @@ static size_t pack_columns_bf16(uint16_t *y, size_t width, const float *x, size_
 static void pack_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
 {
 	size_t rows = 0, columns = 0;
+	if (pack_line_bf16(y, width, x, ks, k, n))
+		return;
 	if (js == 1)
 		columns = pack_columns_bf16(y, width, x, ks, k, n);
 	else if (ks == 1)

@@ -309,6 +309,8 @@ static void pack_columns_bf16(uint16_t *y, size_t width, const float *x, size_t 
 
 static void pack_f32(float *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
 {
+	if (pack_line_f32(y, width, x, ks, k, n))
+		return;
 	if (js == 1)
 		pack_columns_f32(y, width, x, ks, k, n);
 	else if (ks == 1)
@@ -319,6 +321,8 @@ static void pack_f32(float *y, size_t width, const float *x, size_t ks, size_t j
 
 static void pack_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
 {
+	if (pack_line_bf16(y, width, x, ks, k, n))
+		return;
 	if (js == 1)
 		pack_columns_bf16(y, width, x, ks, k, n);
 	else if (ks == 1)
