@@ -71,7 +71,8 @@ static struct model *load(const char *path)
 	return m;
 }
 
-/* --- show --- */
+/* --- show
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void add_shape(struct buf *b, const struct param *p)
 {
@@ -140,7 +141,8 @@ static void run_show(const char *path)
 	model_free(m);
 }
 
-/* --- verify --- */
+/* --- verify
+ * --------------------------------------------------------------------------------------------------- */
 
 static void run_verify(const char *path)
 {
@@ -172,7 +174,8 @@ static void run_verify(const char *path)
 	safetensors_close(ref);
 }
 
-/* --- convert --- */
+/* --- convert
+ * -------------------------------------------------------------------------------------------------- */
 
 static int format_of(const char *out)
 {

@@ -232,7 +232,8 @@ void safetensors_close(struct safetensors *s)
 	free(s);
 }
 
-/* --- writing --- */
+/* --- writing
+ * -------------------------------------------------------------------------------------------------- */
 
 struct declared {
 	enum dtype dtype;

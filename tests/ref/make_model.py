@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A small random Llama (or GPT-2) with a byte-level BPE tokenizer, as Hugging Face libraries save them.
+"""A small random Llama with a byte-level BPE tokenizer, as Hugging Face libraries save them.
 
 usage: make_model.py OUT TEXT...        (needs torch, transformers, tokenizers)
 
 Weights are random but not small, so that logits differ clearly: what one library makes of this model another must
-make too.
+make too. train() teaches it a text for a minute, for tasks where random answers would show nothing.
 """
 import sys
 
@@ -33,6 +33,25 @@ def make_model(out, files, context=1024, seed=1, hidden=64, layers=2, std=0.12):
     model.save_pretrained(out)
     tok.save_pretrained(out)
     return model, tok
+
+
+def train(model, tok, text, steps, rows=8, length=128, lr=2e-3):
+    ids = torch.tensor(tok(text, add_special_tokens=False).input_ids)
+    opt = torch.optim.AdamW(model.parameters(), lr=lr)
+    gen = torch.Generator().manual_seed(1)
+    model.train()
+    for step in range(steps):
+        for group in opt.param_groups:
+            group["lr"] = lr * min(1, (step + 1) / 20) * (1 - step / steps)
+        at = torch.randint(0, len(ids) - length - 1, (rows,), generator=gen)
+        x = torch.stack([ids[i:i + length] for i in at])
+        loss = model(x, labels=x).loss
+        opt.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1)
+        opt.step()
+    model.eval()
+    return loss.item()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,102 @@
+#!/bin/sh
+# eval: losses of streams and documents, tasks, rewards, scoring again to the bit, refusals.
+. "${0%/*}/lib.sh"
+
+awk -f "$ROOT/scripts/stories" -v n=60 -v seed=1 >docs.jsonl
+"$BIN/tokenize" -q -t --vocab 400 --special '<|endoftext|>' -o tokenizer.json docs.jsonl
+"$BIN/tokenize" -q -m tokenizer.json --eos -o corpus.tok docs.jsonl
+"$BIN/tokenize" -q -m tokenizer.json -o plain.tok docs.jsonl
+check "a small model is trained" "$BIN/train" -q -o run --arch llama:depth=2,dim=32,heads=2,context=128 \
+	--tokenizer tokenizer.json --steps 12 --batch 4 --context 64 --lr 0.01 corpus.tok
+cp -r run/latest/ model && rm -f model/state.safetensors
+ev() {
+	"$BIN/eval" -q "$@"
+}
+num() { # KEY: its value in the last line of stdin
+	tail -n 1 | sed -n "s/.*\"$1\":\([-+.e0-9]*\).*/\1/p"
+}
+
+# --- loss
+ev -m model --loss docs.jsonl >a.json
+like "the line of --loss" "$(cat a.json)" \
+	'^\{"documents":60,"tokens":[0-9]+,"scored":[0-9]+,"bytes":[0-9]+,"nats":.*"loss":.*"perplexity":.*"bits_per_byte":.*"context":128,"stride":128,"dtype":"(f32|bf16)"\}$'
+for opts in '-j 1' '-j 2'; do
+	ev -m model --loss $opts <docs.jsonl >b.json
+	same "documents from a pipe, $opts" a.json b.json
+done
+ev -m model --loss plain.tok >b.json
+same "a token stream of the same documents" a.json b.json
+ev -m model --loss <plain.tok >b.json
+same "the stream from a pipe" a.json b.json
+ev -m model --loss corpus.tok >c.json
+is "the bytes of end-of-text tokens count for nothing" "$(num bytes <c.json)" "$(num bytes <a.json)"
+is "but they are scored" "$(($(num scored <c.json) - $(num scored <a.json)))" 60
+ev -m model --loss --per-item --context 32 docs.jsonl >d.jsonl
+is "a line a document and the totals" "$(wc -l <d.jsonl)" 61
+is "documents' nats sum to the total" "$(sed '$d' d.jsonl | sed 's/.*"nats":\([0-9.e+-]*\).*/\1/' | awk '{ s += $1 } END { printf "%.6f", s }')" \
+	"$(num nats <d.jsonl | awk '{ printf "%.6f", $1 }')"
+is "the same tokens are scored in shorter windows" "$(num scored <d.jsonl)" "$(num scored <a.json)"
+s=$(ev -m model --loss --context 32 --stride 8 docs.jsonl | num scored)
+is "and with a stride" "$s" "$(num scored <a.json)"
+head -n 1 docs.jsonl >one.jsonl
+ev -m model --loss one.jsonl >one.json
+is "a document's number does not depend on the others" "$(num nats <one.json)" \
+	"$(ev -m model --loss --per-item docs.jsonl | sed -n 's/.*"item":0,.*"nats":\([0-9.e+-]*\).*/\1/p')"
+"$BIN/tokenize" -q -t --vocab 300 -o other.json docs.jsonl
+"$BIN/tokenize" -q -m other.json -o other.tok docs.jsonl
+fails 1 "a stream of another tokenizer is refused" "other.tok: was made with another tokenizer" "$BIN/eval" -m model --loss other.tok
+head -c 300 corpus.tok >cut.tok
+fails 1 "a stream that was cut" "cut.tok: " "$BIN/eval" -q -m model --loss cut.tok -o x.json
+is "no output is left" "$(ls x.json 2>&1 | grep -c 'x.json$')" 0
+
+# --- completions: the same bits, cached or not, for any number of threads
+printf 'Once upon a time\nThe\nA\n' >p.txt
+for t in f32 bf16; do
+	"$BIN/generate" -q -m model --jsonl -n 3 --temp 0.7 --top-p 0.9 --repeat-penalty 1.1 --max-tokens 40 --dtype $t -j 1 p.txt >c.jsonl
+	ev -m model --rescore --as logprobs --dtype $t -j 2 c.jsonl >d.jsonl
+	same "rescored log-probabilities are the sampler's, $t" c.jsonl d.jsonl
+done
+like "the field of --rescore" "$(ev -m model --rescore --temp 1 c.jsonl | head -n 1)" '"rescored":\[-'
+printf '{"prompt_tokens":[1,2],"tokens":[]}\n' >empty.jsonl
+like "nothing to score" "$(ev -m model --rescore empty.jsonl)" '"rescored":\[\]'
+printf '{"prompt_tokens":[1],"tokens":[2]}\n{"prompt_tokens":[1],"tokens":[100000]}\n' >bad.jsonl
+fails 1 "ids outside of the vocabulary" "bad.jsonl:2: tokens is no list" "$BIN/eval" -m model --rescore bad.jsonl
+is "--skip-bad goes on" "$("$BIN/eval" -q -m model --rescore --skip-bad bad.jsonl 2>/dev/null | wc -l)" 1
+
+printf '%s\n' '{"completion":"so \\boxed{1/2}","answer":0.5,"x":[1, 2]}' '{"completion":"It is 7","answer":["8","9"]}' >v.jsonl
+is "--verify math" "$(ev --verify math v.jsonl)" '{"completion":"so \\boxed{1/2}","answer":0.5,"x":[1, 2],"reward":1,"reward_parts":{"math":1}}
+{"completion":"It is 7","answer":["8","9"],"reward":0,"reward_parts":{"math":0}}'
+is "verifiers add up, fields have other names" \
+	"$(echo '{"c":"a b","gold":"B"}' | ev --verify string:contains,nocase --verify 'regex:^a' --answer-field gold --field c)" \
+	'{"c":"a b","gold":"B","reward":2,"reward_parts":{"string":1,"regex":1}}'
+echo '{"completion":"1"}' >n.jsonl
+fails 1 "an answer is missing" "n.jsonl:1: answer is no text" "$BIN/eval" --verify math n.jsonl
+fails 2 "an unknown verifier" "unknown verifier 'guess' \(known: math, string, regex\)" "$BIN/eval" --verify guess v.jsonl
+
+# --- tasks
+printf '%s\n' '{"q":"One and one","c":["two","a dog"],"a":"two"}' '{"q":"A dog","c":["two","a dog"],"a":"a dog"}' \
+	'{"q":"Two","c":["two","a dog"],"a":"two"}' >q.jsonl
+cat >choice.json <<'J'
+{"output_type": "multiple_choice", "data": "q.jsonl", "doc_to_text": "Q: {{q}}\nA:", "doc_to_choice": "c",
+ "doc_to_target": "{{c.index(a)}}", "num_fewshot": 1, "metric_list": [{"metric": "acc"}, {"metric": "gold_bits_per_byte"}]}
+J
+cat >gen.json <<'J'
+{"data": "q.jsonl", "doc_to_text": "{{q}}", "doc_to_target": "a", "generation_kwargs": {"until": ["."], "max_gen_toks": 10},
+ "filter_list": [{"name": "word", "filter": [{"function": "regex", "regex_pattern": "[a-z]+"}]}, {"name": "all", "filter": []}]}
+J
+ev -m model --task choice.json --task gen.json >t.jsonl
+is "a line for each filter chain" "$(sed 's/.*"task":"\([a-z]*\)","filter":"\([a-z]*\)".*/\1.\2/' t.jsonl | tr '\n' ' ')" "choice.none gen.word gen.all "
+like "scores and errors" "$(head -n 1 t.jsonl)" '"n":3,"acc":[0-9.]+,"acc_stderr":[0-9.]+,"gold_bits_per_byte":[0-9.]+,"num_fewshot":1,"context":128'
+for opts in '-j 1 --batch 1' '-j 2 --batch 3'; do
+	ev -m model --task choice.json --task gen.json $opts >u.jsonl
+	same "the same bytes with $opts" t.jsonl u.jsonl
+done
+is "a line an item" "$(ev -m model --task gen.json --per-item --limit 2 | grep -c '"item":')" 4
+fails 1 "a task file that is none" "gone.json: cannot open" "$BIN/eval" -m model --task gone.json
+echo '{"output_type":"loglikelihood","data":"q.jsonl","doc_to_text":"{{w}}","doc_to_target":"a"}' >w.json
+fails 1 "a field that is missing" "w: record 0: doc_to_text: the record has no field 'w'" "$BIN/eval" -m model --task w.json
+
+fails 2 "nothing to do" "one of --loss" "$BIN/eval" -m model
+fails 2 "two things at once" "exclude one another" "$BIN/eval" -m model --loss --rescore
+fails 2 "no model" "-m MODEL is missing" "$BIN/eval" --loss docs.jsonl
+done_testing

@@ -1,0 +1,71 @@
+#!/bin/sh
+# generate: prompts of every form, order, stop strings, fields, the same bytes whatever the batch, seeds, refusals.
+. "${0%/*}/lib.sh"
+
+awk -f "$ROOT/scripts/stories" -v n=60 -v seed=1 >docs.jsonl
+"$BIN/tokenize" -q -t --vocab 400 --special '<|endoftext|>' -o tokenizer.json docs.jsonl
+"$BIN/tokenize" -q -m tokenizer.json --eos -o corpus.tok docs.jsonl
+check "a small model is trained" "$BIN/train" -q -o run --arch llama:depth=2,dim=32,heads=2,context=128 \
+	--tokenizer tokenizer.json --steps 12 --batch 4 --context 64 --lr 0.01 corpus.tok
+cp -r run/latest/ model && rm -f model/state.safetensors
+gen() {
+	"$BIN/generate" -q -m model "$@"
+}
+
+gen -p 'Once upon a time' --greedy --max-tokens 20 >a.txt
+check "a prompt is continued" test -s a.txt
+is "one completion ends in one newline" "$(tail -c 1 a.txt | od -An -c | tr -d ' ')" '\n'
+gen -p 'Once upon a time' --temp 0 --temperature 0 --max-tokens 20 >b.txt
+same "greedy is temperature 0" a.txt b.txt
+
+printf '%s\n' '{"id": 7, "prompt": "Once upon", "note": {"a":[1, 2]}}' '{"prompt":"The","completion":"old"}' >p.jsonl
+gen --jsonl -n 3 --temp 1 --max-tokens 12 --seed 5 p.jsonl >c.jsonl
+is "a line a completion" "$(wc -l <c.jsonl)" 6
+like "fields of the prompt are untouched" "$(sed -n 3p c.jsonl)" '^\{"id": 7, "prompt": "Once upon", "note": \{"a":\[1, 2\]\},'
+# Added fields are spaced as the record's own.
+like "fields of a completion" "$(sed -n 1p c.jsonl | sed 's/": /":/g; s/, "/,"/g')" \
+	'"completion":".*","prompt_tokens":\[[0-9,]+\],"tokens":\[[0-9,]+\],"logprobs":\[[-0-9.,e]+\],"temperature":1,"finish_reason":"(length|stop)","group":0,"seed":5'
+is "groups are adjacent, in order" "$(sed 's/.*"group": *\([0-9]*\).*/\1/' c.jsonl | tr '\n' ' ')" "0 0 0 1 1 1 "
+is "an existing field is replaced" "$(grep -c '"completion":"old"' c.jsonl)" 0
+for opts in '--batch 1' '--batch 2 -j 1' '-j 2'; do
+	gen --jsonl -n 3 --temp 1 --max-tokens 12 --seed 5 $opts <p.jsonl >d.jsonl
+	same "the same bytes with $opts, from a pipe" c.jsonl d.jsonl
+done
+seed=$(sed -n 5p c.jsonl | sed 's/.*"seed":\([0-9]*\).*/\1/')
+want=$(sed -n 5p c.jsonl | sed 's/.*"tokens":\(\[[0-9,]*\]\),"logprobs.*/\1/')
+got=$(gen --jsonl --temp 1 --max-tokens 12 --seed "$seed" -p The | sed 's/.*"tokens":\(\[[0-9,]*\]\),"logprobs.*/\1/')
+is "a completion comes again from its own seed" "$got" "$want"
+gen --jsonl -n 3 --temp 1 --max-tokens 12 --seed 6 p.jsonl >d.jsonl
+check "another seed, other completions" sh -c '! cmp -s c.jsonl d.jsonl'
+
+ids=$(gen --jsonl --greedy --max-tokens 1 -p 'Once upon a time' | sed 's/.*"prompt_tokens":\(\[[0-9,]*\]\).*/\1/')
+printf '{"prompt":%s}\n' "$ids" | gen --greedy --max-tokens 20 >b.txt
+same "a prompt may be a list of ids" a.txt b.txt
+printf 'Once upon a time\nThe\n' | gen --greedy --max-tokens 20 >l.txt
+is "plain text is a prompt a line" "$(head -n "$(wc -l <a.txt)" l.txt)" "$(cat a.txt)"
+word=$(cut -c 2-400 a.txt | tr -d '\n' | cut -d ' ' -f 3)
+gen -p 'Once upon a time' --greedy --max-tokens 20 --stop "$word" --jsonl >s.jsonl
+like "a stop string ends a completion" "$(cat s.jsonl)" '"finish_reason":"stop"'
+is "and is not shown" "$(sed 's/.*"completion":"\([^"]*\)".*/\1/' s.jsonl | grep -cF -- "$word")" 0
+like "top log-probabilities" "$(gen -p The --greedy --max-tokens 1 --jsonl --top-logprobs 2)" \
+	'"top_logprobs":\[\[\[[0-9]+,-[0-9.]+\],\[[0-9]+,-[0-9.]+\]\]\]'
+like "the context ends a completion" "$(gen -p The --max-tokens 1000 --ignore-eos --jsonl --temp 1)" '"finish_reason":"length"'
+gen -p The --max-tokens 5 --log log.jsonl -o o.txt
+like "the summary in the log" "$(cat log.jsonl)" '"prompt_tokens":[0-9]+,"prompt_tokens_per_s":.*"tokens":5,"tokens_per_s":'
+gen -p '' --greedy --max-tokens 3 >e.txt
+is "an empty prompt begins with BOS or EOS" $? 0
+
+fails 2 "no model" "generate: -m MODEL is missing" "$BIN/generate" -p x
+fails 2 "prompt and files" "either -p or files" "$BIN/generate" -m model -p x p.jsonl
+fails 2 "a temperature without sense" "temperature is from 0" "$BIN/generate" -m model -p x --temp -1
+fails 2 "a top-p without sense" "top-p is above 0" "$BIN/generate" -m model -p x --top-p 0
+fails 1 "no such model" "^generate: nothing" "$BIN/generate" -m nothing -p x
+printf '{"prompt":"a"}\n{"text":"b"}\n' >bad.jsonl
+fails 1 "a record without a prompt" "bad.jsonl:2: " "$BIN/generate" -q -m model --max-tokens 1 -o x.txt bad.jsonl
+is "no output is left" "$(ls x.txt 2>&1 | grep -c 'x.txt$')" 0
+is "--skip-bad goes on" "$("$BIN/generate" -q -m model --max-tokens 1 --skip-bad --jsonl bad.jsonl 2>/dev/null | wc -l)" 1
+awk 'BEGIN { for (i = 0; i < 300; i++) printf "word "; print "" }' >long.txt
+fails 1 "a prompt that fills the context" "long.txt:1: the prompt has [0-9]+ tokens, which leaves none of the context of 128" \
+	"$BIN/generate" -m model long.txt
+fails 1 "ids outside of the vocabulary" "neither a string nor a list" sh -c "echo '{\"prompt\":[99999]}' | '$BIN/generate' -m model"
+done_testing
