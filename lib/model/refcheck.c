@@ -117,7 +117,7 @@ static const float *computed(const struct refcheck *v, const struct model *m, co
 	return NULL;
 }
 
-static int is_compared(const char *name, int grad)
+int refcheck_is_result(const char *name, int grad)
 {
 	return strcmp(name, "logits") == 0 || strcmp(name, "loss") == 0 ||
 	       (grad && strncmp(name, "grad.", 5) == 0);
@@ -155,7 +155,7 @@ int refcheck_compare(const struct refcheck *v, const struct model *m, const stru
 	for (size_t i = 0; i < safetensors_count(ref); i++) {
 		const struct tensor_view *t = safetensors_at(ref, i);
 		size_t count = 0;
-		if (!is_compared(t->name, v->grad))
+		if (!refcheck_is_result(t->name, v->grad))
 			continue;
 		const float *got = computed(v, m, t->name, &count);
 		if (!got)

@@ -21,6 +21,8 @@ int refcheck_run(struct refcheck *v, struct model *m, const struct safetensors *
 	enum dtype compute, int grad, struct err *e);
 void refcheck_release(struct refcheck *v);
 
+/* Is a tensor of this name compared: logits, loss and, with grad, grad.NAME? */
+int refcheck_is_result(const char *name, int grad);
 /* Compares every tensor of the reference that was computed; appends one JSON line each to out. The number of
  * those whose |a - b| / |b| is above tol (or no number), -1 where the reference does not fit the model. */
 int refcheck_compare(const struct refcheck *v, const struct model *m, const struct safetensors *ref,

@@ -173,7 +173,9 @@ int model_save_new_dir(const struct model *m, const char *dir, enum dtype t, str
 	size_t n = strlen(dir);
 	while (n > 1 && dir[n - 1] == '/')
 		n--;
-	char *place = xstrndup(dir, n), *temp = xasprintf("%s.%ld.tmp", place, (long)getpid());
+	char *place = xstrndup(dir, n), *slash = strrchr(place, '/');
+	size_t folder = slash ? (size_t)(slash - place + 1) : 0;
+	char *temp = xasprintf("%.*s.%s.%ld.tmp", (int)folder, place, place + folder, (long)getpid());
 	int rc;
 	/* rename replaces an empty folder, and no other. */
 	if (path_exists(place) && (!path_is_dir(place) || rmdir(place) < 0))
