@@ -128,7 +128,7 @@ static int decodes_to_itself(
 	buf_reset(&w->decoded);
 	buf_reset(&w->normal);
 	tokenizer_decode(run.t, ids, n, 0, &w->decoded);
-	encoder_normalize(enc, text.p, text.n, &w->normal);
+	encoder_normalize(enc, text.p, text.n, parse_special ? ENCODE_SPECIAL : 0, &w->normal);
 	return str_eq((struct str){ w->decoded.p, w->decoded.n }, (struct str){ w->normal.p, w->normal.n });
 }
 

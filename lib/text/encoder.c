@@ -252,6 +252,8 @@ struct spans {
 
 static void emit(struct spans *s, size_t from, size_t to)
 {
+	if (from > 0)
+		s->enc->at_start = 0;
 	if (to > from)
 		split(s->enc, s->step + 1, s->text + from, to - from, s->room - from);
 }
@@ -383,6 +385,7 @@ static void split(struct encoder *enc, size_t step, const char *text, size_t n, 
 		int last = step + 1 == t->nsplit && !t->cut_at_meta;
 		for (size_t at = 0, end; at < n; at = end) {
 			end = splitter_next(s, text, n, at, NULL);
+			enc->at_start &= at == 0;
 			if (last)
 				piece(enc, text + at, end - at, room - at);
 			else
@@ -447,18 +450,23 @@ static void cut_added(struct encoder *enc, const struct trie *trie, const char *
 	const struct added *a;
 	uint32_t cp;
 	while ((a = next_added(t, trie, text, n, at, flags, &start, &end))) {
+		/* The library's own arithmetic: a match inside white space that the token before has
+		 * swallowed still counts, unless it swallows to its left itself. */
+		at = end;
+		if (a->lstrip && start < from)
+			start = from;
 		while (a->lstrip && start > from) {
 			len = utf8_get_back(text + from, start - from, &cp);
 			if (!(uni_class(cp) & UNI_SPACE))
 				break;
 			start -= len;
 		}
-		at = end;
 		while (a->rstrip && end < n && is_space_at(text + end, n - end, &len))
 			end += len;
 		if (start > from)
 			on_text(enc, text + from, start - from, flags);
-		on_token(enc, a);
+		if (start < end)
+			on_token(enc, a);
 		enc->at_start = 0;
 		from = end;
 	}
@@ -526,17 +534,17 @@ static void text_text(struct encoder *enc, const char *text, size_t n, int flags
 	buf_add(enc->text_out, enc->norm.p, enc->norm.n);
 }
 
-void encoder_normalize(struct encoder *enc, const char *text, size_t n, struct buf *out)
+void encoder_normalize(struct encoder *enc, const char *text, size_t n, int flags, struct buf *out)
 {
 	const struct tokenizer *t = enc->t;
 	struct norm_step spaces = { NORM_REPLACE, STR(META), STR(" ") };
 	struct textnorm unmeta = { &spaces, 1, 1 };
 	struct buf b = { 0 };
 	enc->text_out = &b;
-	if (wants_cut(enc, &t->raw, 0))
-		cut_added(enc, &t->raw, text, n, 0, text_text, text_token);
+	if (wants_cut(enc, &t->raw, flags))
+		cut_added(enc, &t->raw, text, n, flags, text_text, text_token);
 	else if (n)
-		text_text(enc, text, n, 0);
+		text_text(enc, text, n, flags);
 	enc->text_out = NULL;
 	if (!t->byte_level) {
 		norm_apply(&unmeta, b.p, b.n, &enc->norm, &enc->tmp);

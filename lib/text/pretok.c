@@ -127,6 +127,11 @@ int pretok_tiles(const struct pretok *p)
 	return p->scan != NULL;
 }
 
+int pretok_matches_empty(const struct pretok *p)
+{
+	return p->rx && rx_matches_empty(p->rx);
+}
+
 struct splitter *splitter_new(const struct pretok *p)
 {
 	struct splitter *s = xcalloc(1, sizeof *s);

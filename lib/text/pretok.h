@@ -31,6 +31,7 @@ void pretok_free(struct pretok *p);
 const char *pretok_text(const struct pretok *p);
 /* Is every piece a match, whatever the text? (True of the known patterns.) */
 int pretok_tiles(const struct pretok *p);
+int pretok_matches_empty(const struct pretok *p); /* can it match nothing at all? */
 /* The expression behind a known name, NULL when there is none. */
 const char *pretok_known(const char *name);
 

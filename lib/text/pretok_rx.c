@@ -182,6 +182,13 @@ struct rx *rx_new(const char *pattern, struct err *e)
 	return r;
 }
 
+int rx_matches_empty(const struct rx *r)
+{
+	uint32_t empty = 0;
+	pcre2_pattern_info(r->code, PCRE2_INFO_MATCHEMPTY, &empty);
+	return empty != 0;
+}
+
 void rx_free(struct rx *r)
 {
 	if (r)

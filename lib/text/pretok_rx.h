@@ -21,6 +21,7 @@ struct rx_state; /* one thread's */
 
 /* ^ and $ match at lines. */
 struct rx *rx_new(const char *pattern, struct err *e);
+int rx_matches_empty(const struct rx *r); /* can it match nothing at all? */
 void rx_free(struct rx *r);
 struct rx_state *rx_state_new(const struct rx *r);
 void rx_state_free(struct rx_state *s);

@@ -228,6 +228,12 @@ static int add_split(struct hf *h, const struct json *v)
 	s->invert = invert;
 	if (behavior_of(v, s, e))
 		return -1;
+	if (s->rx && s->behavior != SPLIT_ISOLATED && s->behavior != SPLIT_REMOVED &&
+		pretok_matches_empty(s->rx))
+		return err_set(e,
+			"byte %zu: pre_tokenizer Split: a pattern that matches nothing is not supported with "
+			"this behavior",
+			v->at);
 	/* A known pattern matches everything, so that taking the matches is the same as cutting at them. */
 	if (s->rx && s->invert && s->behavior == SPLIT_REMOVED && pretok_tiles(s->rx)) {
 		s->invert = 0;

@@ -68,7 +68,8 @@ struct tokenizer {
 	int64_t bos, eos;
 };
 
-/* All merges in the order of their ranks (equal ranks: by left, then right id), to be freed. */
+/* All merges in the order of their ranks, to be freed. Equal ranks: the longest left half first (characters),
+ * then by left and right id. */
 struct merge *tok_merges(const struct tokenizer *t);
 
 #define META "\xe2\x96\x81"

@@ -204,6 +204,20 @@ static int cut_between_chars(const char *p, size_t n, size_t i)
 	return ((unsigned char)p[i] & 0xc0) != 0x80;
 }
 
+/* Is it one character again and again, the same as in the other? Llama 2 has such pieces, runs of spaces. */
+static int same_run(struct str a, struct str b)
+{
+	uint32_t cp;
+	size_t len = utf8_get(a.p, a.n, &cp);
+	for (size_t i = 0; i < a.n; i++)
+		if (a.p[i] != a.p[i % len])
+			return 0;
+	for (size_t i = 0; i < b.n; i++)
+		if (b.p[i] != a.p[i % len])
+			return 0;
+	return 1;
+}
+
 /* The best score is merged first; equal scores have equal ranks, so that the leftmost goes first. */
 static void add_merges(struct tokenizer *t, const struct spm *m)
 {
@@ -219,10 +233,12 @@ static void add_merges(struct tokenizer *t, const struct spm *m)
 	}
 	qsort(s, k, sizeof *s, by_score);
 	for (size_t i = 0; i < k; i++) {
-		if (i && s[i].score == s[i - 1].score)
-			t->no_json = "pieces have equal scores";
-		else
+		/* A list of merges has no equal ranks. Runs of one character come out alike when it has the
+		 * longest left half first; other equals may not. */
+		if (!i || s[i].score != s[i - 1].score)
 			r = (uint32_t)i;
+		else if (!same_run(m->pieces[s[i].id].text, m->pieces[s[i - 1].id].text))
+			t->no_json = "pieces have equal scores";
 		rank[s[i].id] = r;
 	}
 	bpe_add_splits(&t->merges, &t->vocab, rank, cut_between_chars);

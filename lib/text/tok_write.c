@@ -230,7 +230,7 @@ static void add_model(struct buf *b, const struct tokenizer *t)
 	for (size_t i = 0; i < t->nadded; i++) {
 		struct str s = t->added[i].text;
 		outside[t->added[i].id] =
-			t->added[i].id != t->unk && vocab_find(&t->vocab, s.p, s.n) == NO_ID;
+			t->added[i].id != t->unk && vocab_find(&t->vocab, s.p, s.n) != t->added[i].id;
 	}
 	if (!numbered_alike(t, outside))
 		memset(outside, 0, vocab);

@@ -63,6 +63,20 @@ int tok_split_pattern(struct tokenizer *t, const char *pattern, unsigned flags, 
 	return 0;
 }
 
+/* The id of the vocabulary's entry that reads like this text in the file: byte models spell theirs. NO_ID:
+ * none. */
+static uint32_t spelled_id(const struct tokenizer *t, struct str s)
+{
+	struct buf b = { 0 };
+	uint32_t id = NO_ID;
+	if (!t->byte_level)
+		return vocab_find(&t->vocab, s.p, s.n);
+	if (bytes_of_spelling(s.p, s.n, &b) == 0)
+		id = vocab_find(&t->vocab, b.p ? b.p : "", b.n);
+	buf_release(&b);
+	return id;
+}
+
 int tok_add(struct tokenizer *t, struct added a, struct err *e)
 {
 	int shown = a.text.n > 60 ? 60 : (int)a.text.n;
@@ -71,15 +85,15 @@ int tok_add(struct tokenizer *t, struct added a, struct err *e)
 	if (a.id >= VOCAB_MAX)
 		return err_set(e, "added token \"%.*s\": id %u is out of range", shown, a.text.p, a.id);
 	a.text = tok_keep(t, a.text.p, a.text.n);
+	uint32_t id = spelled_id(t, a.text);
 	if (vocab_has(&t->vocab, a.id)) {
-		if (!str_eq(t->vocab.text[a.id], a.text))
+		if (id != a.id && !str_eq(t->vocab.text[a.id], a.text))
 			return err_set(e, "added token \"%.*s\": id %u belongs to another token", shown,
 				a.text.p, a.id);
 	} else {
-		uint32_t other = vocab_find(&t->vocab, a.text.p, a.text.n);
-		if (other != NO_ID)
+		if (id != NO_ID)
 			return err_set(e, "added token \"%.*s\": id is %u here and %u in the vocabulary",
-				shown, a.text.p, a.id, other);
+				shown, a.text.p, a.id, id);
 		/* Not to be found by its bytes: pieces of plain text never become added tokens. */
 		vocab_add(&t->vocab, a.id, a.text.p, a.text.n, 0);
 	}
@@ -307,24 +321,37 @@ static void put_str(struct fingerprint *f, struct str s)
 	fingerprint_add(f, s.p, s.n);
 }
 
+struct ranked {
+	struct merge m;
+	size_t left_n; /* bytes of the left half, in character models */
+};
+
 static int by_rank(const void *a, const void *b)
 {
-	const struct merge *x = a, *y = b;
-	if (x->rank != y->rank)
-		return x->rank < y->rank ? -1 : 1;
-	if (x->left != y->left)
-		return x->left < y->left ? -1 : 1;
-	return x->right < y->right ? -1 : x->right > y->right;
+	const struct ranked *x = a, *y = b;
+	if (x->m.rank != y->m.rank)
+		return x->m.rank < y->m.rank ? -1 : 1;
+	if (x->left_n != y->left_n)
+		return x->left_n > y->left_n ? -1 : 1;
+	if (x->m.left != y->m.left)
+		return x->m.left < y->m.left ? -1 : 1;
+	return x->m.right < y->m.right ? -1 : x->m.right > y->m.right;
 }
 
 struct merge *tok_merges(const struct tokenizer *t)
 {
+	struct ranked *r = xreallocarray(NULL, t->merges.n + 1, sizeof *r);
 	struct merge *m = xreallocarray(NULL, t->merges.n + 1, sizeof *m);
 	size_t k = 0;
-	for (size_t i = 0; i < t->merges.nslots; i++)
-		if (t->merges.slots[i].left != NO_ID)
-			m[k++] = t->merges.slots[i];
-	qsort(m, k, sizeof *m, by_rank);
+	for (size_t i = 0; i < t->merges.nslots; i++) {
+		const struct merge *s = &t->merges.slots[i];
+		if (s->left != NO_ID)
+			r[k++] = (struct ranked){ *s, t->byte_level ? 0 : t->vocab.text[s->left].n };
+	}
+	qsort(r, k, sizeof *r, by_rank);
+	for (size_t i = 0; i < k; i++)
+		m[i] = r[i].m;
+	free(r);
 	return m;
 }
 

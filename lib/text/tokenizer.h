@@ -66,7 +66,7 @@ void encoder_encode(struct encoder *enc, const char *text, size_t n, int flags, 
 /* Texts that a regular expression's limits cut short so far: their rest was encoded in one piece. */
 uint64_t encoder_limited(const struct encoder *enc);
 /* The text after the tokenizer's own normalizer: what decoding gives back. */
-void encoder_normalize(struct encoder *enc, const char *text, size_t n, struct buf *out);
+void encoder_normalize(struct encoder *enc, const char *text, size_t n, int flags, struct buf *out);
 
 /* Appends the bytes of ids, as the file's decoder puts them together. skip_special leaves special tokens out.
  */
