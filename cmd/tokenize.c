@@ -451,9 +451,9 @@ static void learn_vocabulary(void)
 		if (!*specials.v[i] ||
 			utf8_valid(specials.v[i], strlen(specials.v[i])) != strlen(specials.v[i]))
 			die_usage("--special wants text in UTF-8, not empty");
-	if (vocab < 256 + specials.n || vocab > (1u << 24))
+	if (vocab < 256 + specials.n || vocab > (1u << 22))
 		die_usage("--vocab wants a number from %zu (bytes and special tokens) to %u",
-			256 + specials.n, 1u << 24);
+			256 + specials.n, 1u << 22);
 	if (!(run.pretok = pretok_new(rule, PRETOK_LINES, &run.err)))
 		die_usage("--pattern: %s", run.err.msg);
 	open_output();

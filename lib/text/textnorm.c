@@ -161,10 +161,17 @@ static void replace(struct str a, struct str b, const char *text, size_t n, stru
 	buf_add(out, text + from, n - from);
 }
 
-static void single_spaces(const char *text, size_t n, struct buf *out)
+/* mark: what stands for a space behind this step; at the end it goes, too, as sentencepiece has it. */
+static void single_spaces(struct str mark, const char *text, size_t n, struct buf *out)
 {
-	while (n && text[n - 1] == ' ')
-		n--;
+	for (;;) {
+		if (n && text[n - 1] == ' ')
+			n--;
+		else if (mark.n && n >= mark.n && memcmp(text + n - mark.n, mark.p, mark.n) == 0)
+			n -= mark.n;
+		else
+			break;
+	}
 	for (size_t i = 0; i < n; i++)
 		if (text[i] != ' ' || (i && text[i - 1] != ' '))
 			buf_addc(out, text[i]);
@@ -193,7 +200,7 @@ static void apply(const struct norm_step *s, const char *text, size_t n, struct 
 		charsmap_apply(s->a, text, n, out);
 		break;
 	case NORM_SPACES:
-		single_spaces(text, n, out);
+		single_spaces(s->a, text, n, out);
 		break;
 	}
 }

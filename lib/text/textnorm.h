@@ -16,7 +16,8 @@ enum norm_kind {
 	NORM_PREPEND,  /* a, in front of text that is not empty */
 	NORM_REPLACE,  /* a by b */
 	NORM_CHARSMAP, /* a is sentencepiece's precompiled map */
-	NORM_SPACES    /* runs of spaces become one, those at the ends none (sentencepiece) */
+	NORM_SPACES    /* runs of spaces become one, those at the ends none; nor does a at the end
+			  (sentencepiece) */
 };
 struct norm_step {
 	enum norm_kind kind;

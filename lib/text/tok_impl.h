@@ -60,7 +60,8 @@ struct tokenizer {
 	size_t nadded, added_cap;
 	struct trie raw, normalized; /* values: places in added */
 	int any_text_added;          /* an added token that is not special: matched always */
-	unsigned char *special;      /* [vocab.n] */
+	int verbatim;           /* normalized added tokens are not normalized themselves (sentencepiece) */
+	unsigned char *special; /* [vocab.n] */
 	uint32_t *prefix, *suffix;
 	size_t nprefix, nsuffix;
 	int strip_first;     /* decoding leaves out a space at the start */

@@ -342,7 +342,7 @@ static int add_normalizer(struct tokenizer *t, const struct spm *m, struct err *
 		t->no_json = "it has a precompiled normalization map";
 	}
 	if (m->extra_spaces) {
-		tok_norm_step(t, NORM_SPACES, STR(""), STR(""));
+		tok_norm_step(t, NORM_SPACES, m->escape ? STR(META) : STR(""), STR(""));
 		t->no_json = "it removes extra spaces";
 	}
 	if (m->dummy_prefix)
@@ -364,7 +364,7 @@ static int build(struct tokenizer *t, const struct spm *m, struct err *e)
 	if (m->n >= VOCAB_MAX)
 		return err_set(e, "more than %u pieces", VOCAB_MAX);
 	t->byte_fallback = m->byte_fallback;
-	t->fuse_unk = 1;
+	t->fuse_unk = t->verbatim = 1;
 	for (uint32_t i = 0; i < m->n; i++)
 		if (add_piece(t, m, i, e))
 			return -1;

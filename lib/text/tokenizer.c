@@ -179,7 +179,7 @@ int tok_finish(struct tokenizer *t, struct err *e)
 		const struct added *a = &t->added[i];
 		t->special[a->id] = a->special;
 		t->any_text_added |= !a->special;
-		if (a->normalized && t->norm.n) {
+		if (a->normalized && t->norm.n && !t->verbatim) {
 			norm_apply(&t->norm, a->text.p, a->text.n, &b, &tmp);
 			trie_add(&t->normalized, b.p, b.n, (uint32_t)i);
 		} else {

@@ -10,7 +10,7 @@
 
 #define NO_ID UINT32_MAX
 /* Ids at or above this are refused: no vocabulary is near, and tables are indexed by id. */
-#define VOCAB_MAX (1u << 24)
+#define VOCAB_MAX (1u << 22)
 
 struct vocab {
 	struct str *text; /* [n]; p == NULL: no token has this id */
