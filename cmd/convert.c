@@ -71,8 +71,7 @@ static struct model *load(const char *path)
 	return m;
 }
 
-/* --- show
- * ----------------------------------------------------------------------------------------------------- */
+/* --- show --- */
 
 static void add_shape(struct buf *b, const struct param *p)
 {
@@ -141,8 +140,7 @@ static void run_show(const char *path)
 	model_free(m);
 }
 
-/* --- verify
- * --------------------------------------------------------------------------------------------------- */
+/* --- verify --- */
 
 static int has_results(const struct safetensors *ref)
 {
@@ -183,8 +181,7 @@ static void run_verify(const char *path)
 	safetensors_close(ref);
 }
 
-/* --- convert
- * -------------------------------------------------------------------------------------------------- */
+/* --- convert --- */
 
 static int format_of(const char *out)
 {

@@ -123,8 +123,7 @@ static void keep_set(struct signed_batch *w, struct signature *g)
 	g->set_at = w->sets_n;
 	g->set_n = s->n;
 	GROW(w->sets, w->sets_cap, add_size(w->sets_n, s->n));
-	if (s->n)
-		memcpy(w->sets + w->sets_n, s->v, s->n * sizeof *s->v);
+	shingles_halve(s, w->sets + w->sets_n);
 	w->sets_n += s->n;
 }
 
@@ -227,6 +226,8 @@ static struct verdict find_near(const struct signed_batch *w, const struct signa
 {
 	struct verdict best = { KEEP, 0, -1 };
 	run.ntried = 0;
+	if (g->has_keys)
+		band_prefetch(&run.index, w->keys + g->keys_at, rule.bands);
 	for (size_t b = 0; g->has_keys && b < rule.bands; b++) {
 		uint64_t key = w->keys[g->keys_at + b];
 		uint32_t doc = band_get(&run.index, key);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/opt.h"
 #include "text/tokfile.h"
+#include "tensor/kern.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -434,6 +435,8 @@ int main(int argc, char **argv)
 	int n;
 	char **files = cmd_init(&command, argc, argv, &n);
 	check_options(n);
+	if (model_path && kern_check(&err) < 0)
+		die("%s", err.msg);
 	if (model_path && !(model = model_load(model_path, &err)))
 		die("%s", err.msg);
 	if (tasks.n && !model->tokenizer)

@@ -222,7 +222,8 @@ int reader_line_max(struct reader *r, struct str *line, size_t max, struct err *
 		char *nl = memchr(r->buf + r->at + seen, '\n', r->end - r->at - seen);
 		size_t n = nl ? (size_t)(nl - (r->buf + r->at)) : r->end - r->at;
 		if (n > max)
-			return err_set(e, "longer than the %zu bytes allowed for a line", max);
+			return err_set(e, "%s: byte %llu: a line longer than the %zu bytes allowed", r->name,
+				(unsigned long long)r->taken, max);
 		if (nl || (r->eof && n)) {
 			*line = (struct str){ r->buf + r->at, n };
 			n += nl != NULL;

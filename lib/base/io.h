@@ -40,7 +40,7 @@ ptrdiff_t reader_peek(struct reader *r, const char **p, size_t n, struct err *e)
 /* The next line without its '\n' (a '\r' stays). 1 a line, 0 the end, -1 an error. `*line` is valid until the
  * next call. */
 int reader_line(struct reader *r, struct str *line, struct err *e);
-/* The same with a cap: a line of more than max bytes is an error, without place in its message. */
+/* The same with a cap: a line of more than max bytes is an error. */
 int reader_line_max(struct reader *r, struct str *line, size_t max, struct err *e);
 void reader_close(struct reader *r); /* takes NULL */
 

@@ -111,6 +111,16 @@ static size_t plain_end(const char *t, size_t at, size_t n)
 	return at;
 }
 
+/* What a backslash and this character stand for; 0 where they stand for nothing (or for \\u). */
+static const char escape_value[256] = { ['"'] = '"',
+	['\\'] = '\\',
+	['/'] = '/',
+	['b'] = '\b',
+	['f'] = '\f',
+	['n'] = '\n',
+	['r'] = '\r',
+	['t'] = '\t' };
+
 /* Passes over the string literal at p->at (on its quote) and checks it; *escaped says whether it holds an
  * escape. */
 static int string(struct parser *p, int *escaped)
@@ -144,7 +154,7 @@ static int string(struct parser *p, int *escaped)
 			if (n - at < 5 || hex4(t + at + 1, &unused) < 0)
 				return fail(p, at + 1, "\\u wants four hexadecimal digits");
 			at += 5;
-		} else if (t[at] && strchr("\"\\/bfnrt", t[at])) {
+		} else if (escape_value[(unsigned char)t[at]]) {
 			at++;
 		} else {
 			return fail(p, at, "unknown escape in a string");
@@ -170,7 +180,6 @@ static const char *unicode_escape(const char *s, const char *end, unsigned *c)
 
 size_t json_unescape_to(char *out, const char *text, size_t n)
 {
-	static const char plain[] = "bfnrt", value[] = "\b\f\n\r\t";
 	const char *s = text + 1, *end = text + n - 1;
 	char *o = out;
 	while (s < end) {
@@ -189,8 +198,7 @@ size_t json_unescape_to(char *out, const char *text, size_t n)
 			s = unicode_escape(s, end, &c);
 			o = put_utf8(o, c);
 		} else {
-			const char *k = strchr(plain, esc);
-			*o++ = k ? value[k - plain] : esc;
+			*o++ = escape_value[(unsigned char)esc];
 		}
 	}
 	return (size_t)(o - out);

@@ -467,6 +467,9 @@ void opt_record(const struct opt *opts, struct buf *b)
 	free(list);
 }
 
+/* Restored strings live as long as the command line's. */
+static struct arena restored;
+
 static int restore_value(struct opt *o, const struct json *v)
 {
 	int null = v->type == JSON_NULL;
@@ -476,7 +479,7 @@ static int restore_value(struct opt *o, const struct json *v)
 		*(int *)o->var = v->type == JSON_TRUE;
 		return v->type == JSON_TRUE || v->type == JSON_FALSE ? 0 : -1;
 	case OPT_STR:
-		*(const char **)o->var = null ? NULL : xstrndup(v->s.p, v->s.n);
+		*(const char **)o->var = null ? NULL : arena_strndup(&restored, v->s.p, v->s.n);
 		return null || v->type == JSON_STRING ? 0 : -1;
 	case OPT_LIST: {
 		struct opt_list *l = o->var;
@@ -485,7 +488,7 @@ static int restore_value(struct opt *o, const struct json *v)
 			if (v->kids[i].type != JSON_STRING)
 				return -1;
 			GROW(l->v, l->cap, l->n + 1);
-			l->v[l->n++] = xstrndup(v->kids[i].s.p, v->kids[i].s.n);
+			l->v[l->n++] = arena_strndup(&restored, v->kids[i].s.p, v->kids[i].s.n);
 		}
 		return v->type == JSON_ARRAY ? 0 : -1;
 	}

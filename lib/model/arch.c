@@ -1,5 +1,6 @@
 #include "model/arch.h"
 #include "base/mem.h"
+#include "model/block.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,8 @@ static const char *const ignored_llama[] = { ".rotary_emb.inv_freq", NULL };
 const struct arch arch_table[] = {
 	{ .model_type = "gpt2",
 		.class_name = "GPT2LMHeadModel",
+		.mixer = &block_attention,
+		.feed_forward = &block_mlp,
 		.keys = &keys_gpt2,
 		.base = { .vocab = 50257,
 			.hidden = 768,
@@ -93,6 +96,8 @@ const struct arch arch_table[] = {
 		.mlp_bias = BIAS_ALWAYS },
 	{ .model_type = "llama",
 		.class_name = "LlamaForCausalLM",
+		.mixer = &block_attention,
+		.feed_forward = &block_mlp,
 		.keys = &keys_llama,
 		.base = { BASE_LLAMA, .vocab = 32000, .mlp_width = 11008, .context = 2048, .norm_eps = 1e-6,
 			.pre_norm = 1, .bos = 1, .eos = 2, .pad = -1 },
@@ -105,6 +110,8 @@ const struct arch arch_table[] = {
 		.mlp_bias = BIAS_KEY },
 	{ .model_type = "mistral",
 		.class_name = "MistralForCausalLM",
+		.mixer = &block_attention,
+		.feed_forward = &block_mlp,
 		.keys = &keys_llama,
 		.base = { BASE_LLAMA, .vocab = 32000, .kv_heads = 8, .mlp_width = 14336, .context = 131072,
 			.window = 4096, .norm_eps = 1e-6, .pre_norm = 1, .bos = 1, .eos = 2, .pad = -1 },
@@ -115,6 +122,8 @@ const struct arch arch_table[] = {
 		.window = WINDOW_ALWAYS },
 	{ .model_type = "qwen2",
 		.class_name = "Qwen2ForCausalLM",
+		.mixer = &block_attention,
+		.feed_forward = &block_mlp,
 		.keys = &keys_llama,
 		.base = { BASE_LLAMA, .vocab = 151936, .kv_heads = 32, .mlp_width = 22016, .context = 32768,
 			.norm_eps = 1e-6, .pre_norm = 1, .bos = -1, .eos = -1, .pad = -1, .window = 4096 },
@@ -126,6 +135,8 @@ const struct arch arch_table[] = {
 		.window = WINDOW_QWEN },
 	{ .model_type = "qwen3",
 		.class_name = "Qwen3ForCausalLM",
+		.mixer = &block_attention,
+		.feed_forward = &block_mlp,
 		.keys = &keys_llama,
 		.base = { BASE_LLAMA, .vocab = 151936, .kv_heads = 32, .head_dim = 128, .mlp_width = 22016,
 			.context = 32768, .norm_eps = 1e-6, .pre_norm = 1, .bos = -1, .eos = -1, .pad = -1,
@@ -139,6 +150,8 @@ const struct arch arch_table[] = {
 		.window = WINDOW_QWEN },
 	{ .model_type = "olmo2",
 		.class_name = "Olmo2ForCausalLM",
+		.mixer = &block_attention,
+		.feed_forward = &block_mlp,
 		.keys = &keys_llama,
 		.base = { BASE_LLAMA, .vocab = 50304, .mlp_width = 11008, .context = 2048, .norm_eps = 1e-5,
 			.post_norm = 1, .qk_norm = QK_NORM_WHOLE, .bos = -1, .eos = 50279, .pad = 1 },

@@ -51,6 +51,7 @@ struct arch_keys {
 struct arch {
 	const char *model_type, *class_name; /* class_name: what `architectures` says */
 	const struct arch_keys *keys;
+	const struct block *mixer, *feed_forward; /* what a layer's two residual steps compute (block.h) */
 	struct config base;         /* class defaults; 0 in kv_heads: heads, in head_dim: hidden / heads, in
 				       mlp_width: 4 hidden */
 	const char *prefix;         /* of all names but the head's; bare decoders are published without it */

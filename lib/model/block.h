@@ -2,8 +2,8 @@
  * block: what stands inside a residual step. A row is a forward beside its backward, with its parameters and
  * the memory that both need. Private to lib/model.
  *
- * To add one: a file with a `const struct block`, its roles in arch.h, a step in net_new, and in
- * tests/unit/test_block.c its finite differences.
+ * To add one: a file with a `const struct block`, its roles in arch.h, its name in the rows of arch.c that
+ * have it, and in tests/unit/test_grad.c a config that takes every branch of it.
  */
 #ifndef QUERN_BLOCK_H
 #define QUERN_BLOCK_H

@@ -5,8 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* --- config.json
- * ---------------------------------------------------------------------------------------------- */
+/* --- config.json --- */
 
 struct reading {
 	const struct json *root;
@@ -82,6 +81,16 @@ static int64_t get_id(struct reading *r, const char *key, int64_t fallback)
 		return -1;
 	}
 	return v->i < 0 ? -1 : v->i;
+}
+
+/* Chat models end a text by one of several ids. */
+static void get_eos_list(struct reading *r, struct config *c)
+{
+	const struct json *v = json_get(r->root, "eos_token_id");
+	for (size_t i = 0;
+		json_is(v, JSON_ARRAY) && i < v->n && c->neos < sizeof c->eos_list / sizeof *c->eos_list; i++)
+		if (v->kids[i].is_int && v->kids[i].i >= 0)
+			c->eos_list[c->neos++] = v->kids[i].i;
 }
 
 static const struct arch *get_arch(struct reading *r)
@@ -298,6 +307,7 @@ static void read_config(struct reading *r, struct config *c)
 	c->inverse_layer_scale = get_bool(r, r->root, "scale_attn_by_inverse_layer_idx", 0);
 	c->bos = get_id(r, "bos_token_id", c->bos);
 	c->eos = get_id(r, "eos_token_id", c->eos);
+	get_eos_list(r, c);
 	c->pad = get_id(r, "pad_token_id", c->pad);
 	const struct json *type = get(r->root, "dtype") ? get(r->root, "dtype") : get(r->root, "torch_dtype");
 	int dtype = json_is(type, JSON_STRING) ? dtype_parse(type->s.p, type->s.n) : -1;
@@ -328,8 +338,7 @@ int config_parse(struct config *c, const char *json, size_t n, const char *name,
 	return r.failed ? -1 : 0;
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static void add_key(struct buf *b, const char *key)
 {
@@ -373,6 +382,18 @@ static void add_id(struct buf *b, const char *key, int64_t id)
 		buf_adds(b, "null");
 	else
 		json_add_int(b, id);
+}
+
+static void add_eos(struct buf *b, const struct config *c)
+{
+	if (c->neos < 2 || c->eos_list[0] != c->eos) {
+		add_id(b, "eos_token_id", c->eos);
+		return;
+	}
+	add_key(b, "eos_token_id");
+	for (size_t i = 0; i < c->neos; i++)
+		buf_addf(b, "%s%lld", i ? ", " : "[", (long long)c->eos_list[i]);
+	buf_addc(b, ']');
 }
 
 static void add_count(struct buf *b, const char *key, size_t v)
@@ -475,7 +496,7 @@ void config_json(const struct config *c, enum dtype dtype, struct buf *b)
 	add_num(&o, "initializer_range", c->init_range);
 	add_bool(&o, "tie_word_embeddings", c->tied);
 	add_id(&o, "bos_token_id", c->bos);
-	add_id(&o, "eos_token_id", c->eos);
+	add_eos(&o, c);
 	add_id(&o, "pad_token_id", c->pad);
 	add_str(&o, "torch_dtype", torch_name(dtype));
 	buf_adds(&o, "\n}\n");

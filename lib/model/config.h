@@ -49,6 +49,8 @@ struct config {
 	struct rope_config rope;
 	double init_range;
 	int64_t bos, eos, pad; /* -1: none */
+	int64_t eos_list[8];   /* eos_token_id as a list, eos first; carried along while its first is eos */
+	size_t neos;
 	enum dtype file_dtype; /* `dtype` / `torch_dtype` */
 };
 

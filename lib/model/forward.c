@@ -22,8 +22,7 @@ static void add_residual(const struct session *s, const float *x, const float *y
 	}
 }
 
-/* --- embeddings
- * ----------------------------------------------------------------------------------------------- */
+/* --- embeddings --- */
 
 static void embed(const struct session *s, float *x)
 {
@@ -63,8 +62,7 @@ static void embed_backward(struct session *s, const float *dx)
 		add_by_index(dx, s->positions, T, h, -1, work_grad(&s->work, n->position));
 }
 
-/* --- forward
- * -------------------------------------------------------------------------------------------------- */
+/* --- forward --- */
 
 static void begin_pass(struct session *s, const struct seq *seqs, size_t nseqs)
 {
@@ -134,8 +132,7 @@ const float *model_hidden(const struct session *s)
 	return s->hidden;
 }
 
-/* --- backward
- * ------------------------------------------------------------------------------------------------- */
+/* --- backward --- */
 
 /* s->dres: the gradient behind step i on entry, before it on exit. */
 static void step_backward(struct session *s, size_t i)

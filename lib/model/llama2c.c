@@ -70,8 +70,7 @@ static size_t freq_tables(const struct config *c)
 	return mul_size(c->context, c->head_dim);
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static int read_header(struct config *c, const uint8_t *p, int v1, const char *name, struct err *e)
 {
@@ -157,8 +156,7 @@ struct model *llama2c_read(const void *data, size_t n, const char *name, struct 
 	return m;
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static int check_fits(const struct config *c, const char *path, struct err *e)
 {

@@ -18,8 +18,7 @@
 #define MAX_TEXT ((size_t)16 << 20)
 #define INDEX "model.safetensors.index.json"
 
-/* --- weights
- * -------------------------------------------------------------------------------------------------- */
+/* --- weights --- */
 
 static int has_suffix(const char *s, const char *const *list)
 {
@@ -136,8 +135,7 @@ int load_weights(struct model *m, struct safetensors **files, const char **file_
 	return rc;
 }
 
-/* --- what stands beside the weights
- * --------------------------------------------------------------------------- */
+/* --- what stands beside the weights --- */
 
 /* The text of an optional JSON file; 0 also when it is not there (text stays NULL). */
 static int read_text(const char *dir, const char *file, char **text, struct err *e)
@@ -226,8 +224,7 @@ static int load_extras(struct model *m, const char *dir, struct err *e)
 	return m->chat_template ? 0 : template_of_config(dir, &m->chat_template, e);
 }
 
-/* --- directories
- * ---------------------------------------------------------------------------------------------- */
+/* --- directories --- */
 
 struct shards {
 	struct safetensors **files;
@@ -394,8 +391,7 @@ static struct model *load_any_dir(const char *path, struct err *e)
 	return m;
 }
 
-/* --- single files
- * --------------------------------------------------------------------------------------------- */
+/* --- single files --- */
 
 static char *copy_meta(const struct safetensors *s, const char *key)
 {

@@ -20,8 +20,7 @@
 #include "model/config.h"
 #include "tensor/dtype.h"
 
-/* --- parameters
- * ----------------------------------------------------------------------------------------------- */
+/* --- parameters --- */
 
 enum param_group { PARAM_MATRIX, PARAM_EMBED, PARAM_HEAD, PARAM_VECTOR };
 enum param_init { INIT_NORMAL, INIT_ZERO, INIT_ONE };
@@ -73,8 +72,7 @@ int model_save_new_dir(const struct model *m, const char *dir, enum dtype t, str
 /* One safetensors file with config and tokenizer in its metadata. */
 int model_save_file(const struct model *m, const char *path, enum dtype t, struct err *e);
 
-/* --- computing
- * ------------------------------------------------------------------------------------------------ */
+/* --- computing --- */
 
 /* Keys and values of a sequence's past. */
 struct cache;
@@ -95,11 +93,14 @@ enum dtype default_compute(void);
 
 struct session;
 enum { SESSION_TRAIN = 1 /* keeps activations, for model_backward */ };
-/* compute: DTYPE_F32 or DTYPE_BF16. max_tokens: most tokens of one forward call. */
+/* compute: DTYPE_F32 or DTYPE_BF16. max_tokens: most tokens of one forward call. SESSION_TRAIN wants the
+ * model's gradients (model_want_grads) to be there. */
 struct session *session_new(struct model *m, enum dtype compute, size_t max_tokens, int flags);
 void session_free(struct session *s);
 
-/* Runs the decoder; the final normed hidden states [T, h] stay in the session (model_hidden). */
+/* Runs the decoder. A sequence with its past is at most config.context long, and fits its cache; all of them
+ * together are at most max_tokens; anything else is a bug of the caller. The final normed hidden states [T,
+ * h] stay in the session (model_hidden). */
 void model_forward(struct session *s, const struct seq *seqs, size_t nseqs);
 const float *model_hidden(const struct session *s);
 /* Logits of n rows (NULL: all T, in order) into out [n, V]. */

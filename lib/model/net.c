@@ -106,8 +106,8 @@ struct net *net_new(const struct config *c)
 		n->position =
 			net_matrix(n, ROLE_POSITION, 0, PARAM_EMBED, c->context, c->hidden, c->init_range);
 	for (size_t i = 0; i < c->layers; i++) {
-		add_step(n, &block_attention, i, ROLE_ATTN_PRE, ROLE_ATTN_POST);
-		add_step(n, &block_mlp, i, ROLE_MLP_PRE, ROLE_MLP_POST);
+		add_step(n, c->arch->mixer, i, ROLE_ATTN_PRE, ROLE_ATTN_POST);
+		add_step(n, c->arch->feed_forward, i, ROLE_MLP_PRE, ROLE_MLP_POST);
 	}
 	n->final = net_norm(n, c->norm, ROLE_FINAL_NORM, 0, c->hidden);
 	struct linear head = { c->hidden, c->vocab, n->embed, c->hidden, 1, NO_OFFSET };

@@ -39,8 +39,7 @@ float *work_grad(const struct work *w, size_t offset)
 	return w->model->grads + offset;
 }
 
-/* --- panels
- * --------------------------------------------------------------------------------------------------- */
+/* --- panels --- */
 
 static void place_panels(struct panels *p, enum dtype t, size_t k, size_t n, struct area *a)
 {
@@ -84,8 +83,7 @@ void work_pack(struct work *w)
 	}
 }
 
-/* --- linear maps
- * ---------------------------------------------------------------------------------------------- */
+/* --- linear maps --- */
 
 void linear_forward(
 	struct work *w, size_t linear, size_t rows, const float *x, size_t ldx, float *y, size_t ldy)
@@ -118,8 +116,7 @@ void linear_backward(struct work *w, size_t linear, size_t rows, const float *x,
 		add_rows(w, rows, l->out, dy, lddy, work_grad(w, l->bias));
 }
 
-/* --- sums over rows
- * ------------------------------------------------------------------------------------------- */
+/* --- sums over rows --- */
 
 /* Adds the partial sums [count, n], ld apart, to sum in order; threads share out the columns. */
 static void add_partial(const float *partial, size_t ld, size_t count, size_t n, float *sum)
@@ -146,8 +143,7 @@ void add_rows(struct work *w, size_t rows, size_t n, const float *x, size_t ldx,
 	add_partial(w->partial, n, count, n, sum);
 }
 
-/* --- norms
- * ---------------------------------------------------------------------------------------------------- */
+/* --- norms --- */
 
 void norm_forward(const struct work *w, const struct norm *n, size_t rows, size_t groups, const float *x,
 	size_t ldx, float *y, size_t ldy, float *stat)

@@ -18,7 +18,7 @@
 #define CHUNK_BYTES (4u << 20) /* of packed A, about */
 #define PACK_DEEP 256          /* k of one piece of packing; even */
 #define PACK_SIDE 8            /* tiles of one piece */
-#define SERIAL 50000.0         /* multiplications not worth waking threads for */
+#define SERIAL 150000.0        /* multiplications not worth waking threads for */
 
 /* One packed operand: tiles of `width` rows of A or columns of B, one behind another. */
 struct side {

@@ -77,37 +77,46 @@ INLINE void rows_bf16(size_t k, const uint16_t *a, const uint16_t *b, const floa
 	store_tile(s, c, ldc, m);
 }
 
-#define CASE(f, M)                              \
-	case M:                                 \
-		f(k, a, b, c0, ld0, c, ldc, M); \
-		break;
-#define CASES(f)           \
-	switch (m) {       \
-		CASE(f, 1) \
-		CASE(f, 2) \
-		CASE(f, 3) \
-		CASE(f, 4) \
-		CASE(f, 5) \
-		CASE(f, 6) \
-	}
+#define CASES(f)                         \
+	do {                             \
+		switch (m) {             \
+			TILE_CASE(f, 1); \
+			TILE_CASE(f, 2); \
+			TILE_CASE(f, 3); \
+			TILE_CASE(f, 4); \
+			TILE_CASE(f, 5); \
+			TILE_CASE(f, 6); \
+		}                        \
+	} while (0)
 
 static void full_f32(
 	size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c, size_t ldc, size_t m)
 {
-	CASES(rows_f32)
+	CASES(rows_f32);
 }
 
 static void full_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
-	size_t ldc, size_t m){ CASES(rows_bf16) }
+	size_t ldc, size_t m)
+{
+	CASES(rows_bf16);
+}
 
-DEFINE_TILE(f32, float, MR, NR) DEFINE_TILE(bf16, uint16_t, MR, NR)
+static void tile_f32(size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c,
+	size_t ldc, size_t m, size_t n)
+{
+	TILE(full_f32);
+}
 
-	/* --- packing
-	   --------------------------------------------------------------------------------------------------
-	 */
+static void tile_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
+	size_t ldc, size_t m, size_t n)
+{
+	TILE(full_bf16);
+}
 
-	/* As bf16_of: nearest even, NaN stays NaN; in the low half of each 32 bits. */
-	INLINE __m256i bf16_wide(__m256 x)
+/* --- packing ------------------------------------------------------------------------------------- */
+
+/* As bf16_of: nearest even, NaN stays NaN; in the low half of each 32 bits. */
+INLINE __m256i bf16_wide(__m256 x)
 {
 	__m256i u = _mm256_castps_si256(x);
 	__m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
@@ -199,6 +208,8 @@ static size_t pack_rows_bf16(uint16_t *y, size_t width, const float *x, size_t j
 
 static void pack_f32(float *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
 {
+	if (pack_line_f32(y, width, x, ks, k, n))
+		return;
 	if (js == 1) {
 		for (size_t i = 0; i < k; i++) {
 			memcpy(y + i * width, x + i * ks, n * sizeof *y);
@@ -230,6 +241,8 @@ static size_t pack_columns_bf16(uint16_t *y, size_t width, const float *x, size_
 static void pack_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
 {
 	size_t rows = 0, columns = 0;
+	if (pack_line_bf16(y, width, x, ks, k, n))
+		return;
 	if (js == 1)
 		columns = pack_columns_bf16(y, width, x, ks, k, n);
 	else if (ks == 1)

@@ -104,46 +104,56 @@ INLINE void rows_bf16(size_t k, const uint16_t *a, const uint16_t *b, const floa
 
 #endif
 
-#define CASE(f, M)                              \
-	case M:                                 \
-		f(k, a, b, c0, ld0, c, ldc, M); \
-		break;
-#define CASES(f)            \
-	switch (m) {        \
-		CASE(f, 1)  \
-		CASE(f, 2)  \
-		CASE(f, 3)  \
-		CASE(f, 4)  \
-		CASE(f, 5)  \
-		CASE(f, 6)  \
-		CASE(f, 7)  \
-		CASE(f, 8)  \
-		CASE(f, 9)  \
-		CASE(f, 10) \
-		CASE(f, 11) \
-		CASE(f, 12) \
-		CASE(f, 13) \
-		CASE(f, 14) \
-	}
+#define CASES(f)                          \
+	do {                              \
+		switch (m) {              \
+			TILE_CASE(f, 1);  \
+			TILE_CASE(f, 2);  \
+			TILE_CASE(f, 3);  \
+			TILE_CASE(f, 4);  \
+			TILE_CASE(f, 5);  \
+			TILE_CASE(f, 6);  \
+			TILE_CASE(f, 7);  \
+			TILE_CASE(f, 8);  \
+			TILE_CASE(f, 9);  \
+			TILE_CASE(f, 10); \
+			TILE_CASE(f, 11); \
+			TILE_CASE(f, 12); \
+			TILE_CASE(f, 13); \
+			TILE_CASE(f, 14); \
+		}                         \
+	} while (0)
 
 static void full_f32(
 	size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c, size_t ldc, size_t m)
 {
-	CASES(rows_f32)
+	CASES(rows_f32);
 }
 
 static void full_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
-	size_t ldc, size_t m){ CASES(rows_bf16) }
+	size_t ldc, size_t m)
+{
+	CASES(rows_bf16);
+}
 
-DEFINE_TILE(f32, float, MR, NR) DEFINE_TILE(bf16, uint16_t, MR, NR)
+static void tile_f32(size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c,
+	size_t ldc, size_t m, size_t n)
+{
+	TILE(full_f32);
+}
 
-/* --- packing
- * -------------------------------------------------------------------------------------------------- */
+static void tile_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
+	size_t ldc, size_t m, size_t n)
+{
+	TILE(full_bf16);
+}
+
+/* --- packing ------------------------------------------------------------------------------------- */
 
 #ifdef __AVX512BF16__
 
-	/* 32 values in order: lo's 16, then hi's, as bf16. */
-	INLINE __m512i bf16_in_order(__m512 lo, __m512 hi)
+/* 32 values in order: lo's 16, then hi's, as bf16. */
+INLINE __m512i bf16_in_order(__m512 lo, __m512 hi)
 {
 	return (__m512i)_mm512_cvtne2ps_pbh(hi, lo);
 }
@@ -155,8 +165,8 @@ INLINE __m512i bf16_wide(__m512 x)
 
 #else
 
-	/* As bf16_of: nearest even, NaN stays NaN; in the low half of each 32 bits. */
-	INLINE __m512i bf16_wide(__m512 x)
+/* As bf16_of: nearest even, NaN stays NaN; in the low half of each 32 bits. */
+INLINE __m512i bf16_wide(__m512 x)
 {
 	__m512i u = _mm512_castps_si512(x);
 	__m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
@@ -299,6 +309,8 @@ static void pack_columns_bf16(uint16_t *y, size_t width, const float *x, size_t 
 
 static void pack_f32(float *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
 {
+	if (pack_line_f32(y, width, x, ks, k, n))
+		return;
 	if (js == 1)
 		pack_columns_f32(y, width, x, ks, k, n);
 	else if (ks == 1)
@@ -309,6 +321,8 @@ static void pack_f32(float *y, size_t width, const float *x, size_t ks, size_t j
 
 static void pack_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
 {
+	if (pack_line_bf16(y, width, x, ks, k, n))
+		return;
 	if (js == 1)
 		pack_columns_bf16(y, width, x, ks, k, n);
 	else if (ks == 1)

@@ -322,6 +322,25 @@ static void row_softmax_back(float *p, float *dp, size_t n, float scale, float l
 	}
 }
 
+/* Packing of a single row or column whose k is contiguous, as decoding has it: a copy. Whether it was one. */
+static inline int pack_line_f32(float *y, size_t width, const float *x, size_t ks, size_t k, size_t n)
+{
+	if (width != 1 || n != 1 || ks != 1)
+		return 0;
+	memcpy(y, x, k * sizeof *y);
+	return 1;
+}
+
+static inline int pack_line_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t k, size_t n)
+{
+	if (width != 1 || n != 1 || ks != 1)
+		return 0;
+	row_to_bf16(y, x, k);
+	if (k % 2)
+		y[k] = 0;
+	return 1;
+}
+
 /* Packing from any strides; the sets have faster ways when one of them is 1. */
 static inline void pack_any_f32(
 	float *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)

@@ -31,19 +31,23 @@ static inline void edge_end(const float *buf, size_t nr, float *c, size_t ldc, s
 		memcpy(c + i * ldc, buf + i * nr, n * sizeof *buf);
 }
 
-/* Defines tile_NAME for tables from full_NAME. */
-#define DEFINE_TILE(NAME, TYPE, MR_, NR_)                                                            \
-	static void tile_##NAME(size_t k, const TYPE *a, const TYPE *b, const float *c0, size_t ld0, \
-		float *c, size_t ldc, size_t m, size_t n)                                            \
-	{                                                                                            \
-		if (n == (NR_)) {                                                                    \
-			full_##NAME(k, a, b, c0, ld0, c, ldc, m);                                    \
-			return;                                                                      \
-		}                                                                                    \
-		float buf[(MR_) * (NR_)] = { 0 };                                                    \
-		c0 = edge_begin(buf, NR_, c0, ld0, m, n);                                            \
-		full_##NAME(k, a, b, c0, NR_, buf, NR_, m);                                          \
-		edge_end(buf, NR_, c, ldc, m, n);                                                    \
-	}
+/* The body of a tile function, from one that makes all NR columns. */
+#define TILE(full)                                         \
+	do {                                               \
+		if (n == NR) {                             \
+			full(k, a, b, c0, ld0, c, ldc, m); \
+			break;                             \
+		}                                          \
+		float buf[MR * NR] = { 0 };                \
+		c0 = edge_begin(buf, NR, c0, ld0, m, n);   \
+		full(k, a, b, c0, NR, buf, NR, m);         \
+		edge_end(buf, NR, c, ldc, m, n);           \
+	} while (0)
+
+/* One number of rows: a constant wherever f is expanded. */
+#define TILE_CASE(f, M)                         \
+	case M:                                 \
+		f(k, a, b, c0, ld0, c, ldc, M); \
+		break
 
 #endif

@@ -232,8 +232,7 @@ void safetensors_close(struct safetensors *s)
 	free(s);
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 struct declared {
 	enum dtype dtype;

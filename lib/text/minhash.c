@@ -38,178 +38,204 @@ static int classify(uint32_t *c)
 	return JOIN;
 }
 
-/* Lower case of ASCII letters and digits, 0 for what breaks a word. */
-static const unsigned char fold[128] = {
-	['0'] = '0',
-	['1'] = '1',
-	['2'] = '2',
-	['3'] = '3',
-	['4'] = '4',
-	['5'] = '5',
-	['6'] = '6',
-	['7'] = '7',
-	['8'] = '8',
-	['9'] = '9',
-	['a'] = 'a',
-	['b'] = 'b',
-	['c'] = 'c',
-	['d'] = 'd',
-	['e'] = 'e',
-	['f'] = 'f',
-	['g'] = 'g',
-	['h'] = 'h',
-	['i'] = 'i',
-	['j'] = 'j',
-	['k'] = 'k',
-	['l'] = 'l',
-	['m'] = 'm',
-	['n'] = 'n',
-	['o'] = 'o',
-	['p'] = 'p',
-	['q'] = 'q',
-	['r'] = 'r',
-	['s'] = 's',
-	['t'] = 't',
-	['u'] = 'u',
-	['v'] = 'v',
-	['w'] = 'w',
-	['x'] = 'x',
-	['y'] = 'y',
-	['z'] = 'z',
-	['A'] = 'a',
-	['B'] = 'b',
-	['C'] = 'c',
-	['D'] = 'd',
-	['E'] = 'e',
-	['F'] = 'f',
-	['G'] = 'g',
-	['H'] = 'h',
-	['I'] = 'i',
-	['J'] = 'j',
-	['K'] = 'k',
-	['L'] = 'l',
-	['M'] = 'm',
-	['N'] = 'n',
-	['O'] = 'o',
-	['P'] = 'p',
-	['Q'] = 'q',
-	['R'] = 'r',
-	['S'] = 's',
-	['T'] = 't',
-	['U'] = 'u',
-	['V'] = 'v',
-	['W'] = 'w',
-	['X'] = 'x',
-	['Y'] = 'y',
-	['Z'] = 'z',
-};
-
 /* A window of n words as a polynomial in BASE mod 2^64, rolled from word to word. */
 #define BASE UINT64_C(0x9e3779b97f4a7c15)
 struct window {
 	uint64_t words[SHINGLE_MAX], sum, drop; /* drop = BASE^n: weight of the word that leaves */
-	size_t n, count;
+	size_t n, at, count;
 	struct shingles *out;
 };
 
-static void push_word(struct window *w, uint64_t word)
+static void push_word(struct window *w, uint64_t h)
 {
-	uint64_t h = mix64(word), *slot = &w->words[w->count % w->n];
-	w->sum = w->sum * BASE + h;
-	if (w->count >= w->n)
-		w->sum -= *slot * w->drop;
+	uint64_t *slot = &w->words[w->at];
+	w->at = w->at + 1 == w->n ? 0 : w->at + 1;
+	w->sum = w->sum * BASE + h - *slot * w->drop; /* slots start as 0 */
 	*slot = h;
 	if (++w->count >= w->n)
-		w->out->v[w->out->n++] = (uint32_t)(mix64(w->sum) >> 32);
+		w->out->v[w->out->n++] = mix64(w->sum);
 }
 
-/* FNV-1a a character (Fowler, Noll, Vo), with a multiplier for 64 bits that spreads further. */
-#define WORD_START UINT64_C(0xcbf29ce484222325)
-#define WORD_STEP(h, c) (((h) ^ (c)) * UINT64_C(0x9fb21c651e98df25))
+/* The bytes of a word in lower case, hashed eight at a time. */
+struct word {
+	uint64_t h, chunk;
+	size_t n; /* bytes; n % 8 of them are in chunk */
+};
+
+static inline uint64_t word_step(uint64_t h, uint64_t chunk)
+{
+	h = (h ^ chunk) * UINT64_C(0x9fb21c651e98df25);
+	return h ^ h >> 32;
+}
+
+/* len bytes, 1 to 8, in the low end of x, all else 0. */
+static inline void word_add(struct word *w, uint64_t x, size_t len)
+{
+	size_t fill = w->n % 8;
+	w->chunk |= x << 8 * fill;
+	w->n += len;
+	if (fill + len < 8)
+		return;
+	w->h = word_step(w->h, w->chunk);
+	w->chunk = fill ? x >> (64 - 8 * fill) : 0;
+}
+
+static void word_end(struct word *w, struct window *out)
+{
+	if (!w->n)
+		return;
+	push_word(out, mix64(word_step(w->h, w->chunk) + w->n));
+	*w = (struct word){ 0 };
+}
+
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+#define HIGH EACH(0x80)
+
+/* Up to eight bytes, the first one lowest, zeros behind the end. */
+static inline uint64_t load(const unsigned char *p, size_t n)
+{
+	uint64_t x = 0;
+	if (n >= 8)
+		return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+		       (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
+		       (uint64_t)p[7] << 56;
+	for (size_t i = 0; i < n; i++)
+		x |= (uint64_t)p[i] << 8 * i;
+	return x;
+}
+
+/* The high bit of each byte that is an ASCII letter or digit. Bytes of seven bits are compared by
+ * subtraction. */
+static inline uint64_t alnum(uint64_t x)
+{
+	uint64_t a = x & ~HIGH, l = a | EACH(0x20);
+	uint64_t letter = ((l | HIGH) - EACH('a')) & ~((l | HIGH) - EACH('z' + 1));
+	uint64_t digit = ((a | HIGH) - EACH('0')) & ~((a | HIGH) - EACH('9' + 1));
+	return (letter | digit) & ~x & HIGH;
+}
+
+/* Number of the lowest byte whose high bit is set in m, 8 when there is none. */
+static inline size_t first_byte(uint64_t m)
+{
+#if defined(__GNUC__)
+	return m ? (size_t)__builtin_ctzll(m) / 8 : 8;
+#else
+	size_t k = 0;
+	while (k < 8 && !(m >> (8 * k + 7) & 1))
+		k++;
+	return k;
+#endif
+}
+
+/* A character outside ASCII; its length. */
+static size_t scan_other(struct window *w, struct word *word, const char *p, size_t n)
+{
+	uint32_t c;
+	char bytes[8] = { 0 };
+	size_t len = utf8_get(p, n, &c);
+	int kind = classify(&c);
+	if (kind != JOIN)
+		word_end(word, w);
+	if (kind != BREAK) {
+		size_t m = utf8_put(c, bytes);
+		word_add(word, load((const unsigned char *)bytes, sizeof bytes), m);
+	}
+	if (kind == ALONE)
+		word_end(word, w);
+	return len;
+}
 
 static void scan_words(struct window *w, const char *p, size_t n)
 {
-	uint64_t h = WORD_START;
+	struct word word = { 0 };
 	for (size_t i = 0; i < n;) {
-		unsigned char b = (unsigned char)p[i];
-		uint32_t c;
-		int kind;
-		if (b < 0x80) {
-			c = fold[b];
-			kind = c ? JOIN : BREAK;
-			i++;
+		uint64_t x = load((const unsigned char *)p + i, n - i), in = alnum(x);
+		if (in & 0x80) {
+			/* Letters fold, digits have the bit already. */
+			size_t len = first_byte(~in & HIGH);
+			word_add(&word, (x | EACH(0x20)) & UINT64_MAX >> (64 - 8 * len), len);
+			i += len;
+		} else if (x & 0x80) {
+			i += scan_other(w, &word, p + i, n - i);
 		} else {
-			i += utf8_get(p + i, n - i, &c);
-			kind = classify(&c);
+			word_end(&word, w);
+			size_t len = first_byte(in | (x & HIGH));
+			i += len < n - i ? len : n - i;
 		}
-		if (kind == JOIN) {
-			h = WORD_STEP(h, c);
-			continue;
-		}
-		if (h != WORD_START)
-			push_word(w, h);
-		h = WORD_START;
-		if (kind == ALONE)
-			push_word(w, WORD_STEP(h, c));
 	}
-	if (h != WORD_START)
-		push_word(w, h);
+	word_end(&word, w);
 }
 
-/* Least significant digit first, 11 bits a pass; v ends up in s->v. */
+static void insertion_sort(uint64_t *v, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		uint64_t x = v[i];
+		size_t j = i;
+		for (; j > 0 && v[j - 1] > x; j--)
+			v[j] = v[j - 1];
+		v[j] = x;
+	}
+}
+
+/* Hashes are spread evenly: one pass by their upper bits into about n places leaves little to sort. */
+#define SPREAD_MAX 4096
+static void sort_spread(struct shingles *s)
+{
+	uint32_t at[SPREAD_MAX];
+	int bits = 1;
+	while ((size_t)1 << bits < s->n)
+		bits++;
+	size_t places = (size_t)1 << bits;
+	uint32_t sum = 0;
+	memset(at, 0, places * sizeof *at);
+	for (size_t i = 0; i < s->n; i++)
+		at[s->v[i] >> (64 - bits)]++;
+	for (size_t d = 0; d < places; d++) {
+		uint32_t count = at[d];
+		at[d] = sum;
+		sum += count;
+	}
+	for (size_t i = 0; i < s->n; i++)
+		s->tmp[at[s->v[i] >> (64 - bits)]++] = s->v[i];
+	insertion_sort(s->tmp, s->n);
+}
+
+/* By the upper 33 bits, three passes of 11, least significant first; then the few that agree in these by all.
+ */
 static void sort_large(struct shingles *s)
 {
-	GROW(s->tmp, s->tmp_cap, s->n);
-	uint32_t *from = s->v, *to = s->tmp;
-	for (int shift = 0; shift < 33; shift += 11) {
-		size_t at[2048] = { 0 }, sum = 0;
+	enum { DIGITS = 1 << 11 };
+	uint64_t *from = s->v, *to = s->tmp;
+	for (int shift = 31; shift < 64; shift += 11) {
+		size_t at[DIGITS] = { 0 }, sum = 0;
 		for (size_t i = 0; i < s->n; i++)
-			at[from[i] >> shift & 2047]++;
-		for (size_t d = 0; d < 2048; d++) {
+			at[from[i] >> shift & (DIGITS - 1)]++;
+		for (size_t d = 0; d < DIGITS; d++) {
 			size_t count = at[d];
 			at[d] = sum;
 			sum += count;
 		}
 		for (size_t i = 0; i < s->n; i++)
-			to[at[from[i] >> shift & 2047]++] = from[i];
-		uint32_t *t = from;
+			to[at[from[i] >> shift & (DIGITS - 1)]++] = from[i];
+		uint64_t *t = from;
 		from = to;
 		to = t;
 	}
-	/* Three passes: the result lies in tmp. */
-	size_t cap = s->cap;
-	s->tmp = s->v;
-	s->v = from;
-	s->cap = s->tmp_cap;
-	s->tmp_cap = cap;
+	insertion_sort(s->tmp, s->n);
 }
 
-/* Shell's sort with Ciura's gaps (2001). */
-static void sort_small(uint32_t *v, size_t n)
-{
-	static const size_t gaps[] = { 301, 132, 57, 23, 10, 4, 1 };
-	for (size_t g = 0; g < sizeof gaps / sizeof *gaps; g++) {
-		size_t gap = gaps[g];
-		for (size_t i = gap; i < n; i++) {
-			uint32_t x = v[i];
-			size_t j = i;
-			for (; j >= gap && v[j - gap] > x; j -= gap)
-				v[j] = v[j - gap];
-			v[j] = x;
-		}
-	}
-}
-
+/* Sorts v by way of tmp, and drops what repeats. */
 static void sort_unique(struct shingles *s)
 {
-	if (s->n > 400)
-		sort_large(s);
+	GROW(s->tmp, s->tmp_cap, s->n);
+	if (s->n <= SPREAD_MAX)
+		sort_spread(s);
 	else
-		sort_small(s->v, s->n);
+		sort_large(s);
 	size_t m = 0;
 	for (size_t i = 0; i < s->n; i++)
-		if (m == 0 || s->v[m - 1] != s->v[i])
-			s->v[m++] = s->v[i];
+		if (m == 0 || s->v[m - 1] != s->tmp[i])
+			s->v[m++] = s->tmp[i];
 	s->n = m;
 }
 
@@ -224,7 +250,7 @@ size_t shingles_of_text(struct shingles *s, struct str text, unsigned n)
 	s->n = 0;
 	scan_words(&w, text.p, text.n);
 	if (w.count > 0 && w.count < n)
-		s->v[s->n++] = (uint32_t)(mix64(w.sum + w.count) >> 32);
+		s->v[s->n++] = mix64(w.sum + w.count);
 	sort_unique(s);
 	return w.count;
 }
@@ -234,6 +260,12 @@ void shingles_release(struct shingles *s)
 	free(s->v);
 	free(s->tmp);
 	*s = (struct shingles){ 0 };
+}
+
+void shingles_halve(const struct shingles *s, uint32_t *out)
+{
+	for (size_t i = 0; i < s->n; i++)
+		out[i] = (uint32_t)(s->v[i] >> 32);
 }
 
 double shingles_jaccard(const uint32_t *a, size_t na, const uint32_t *b, size_t nb)
@@ -255,22 +287,21 @@ double shingles_jaccard(const uint32_t *a, size_t na, const uint32_t *b, size_t 
  * value (i, random) at a random bin, from round k on at bin i - k; a bin keeps its least value; the first
  * round after which no bin is empty is the last. About k log k throws, or one a member of a larger set, where
  * k hash functions would need k a member; J is estimated without bias and no worse. */
-void minhash_sketch(const uint32_t *set, size_t n, uint64_t seed, uint64_t *sketch, size_t k)
+void minhash_sketch(const uint64_t *set, size_t n, uint64_t seed, uint64_t *sketch, size_t k)
 {
+	size_t empty = k;
 	ASSERT(n > 0 && k > 0 && k < UINT32_MAX / 2);
 	for (size_t b = 0; b < k; b++)
 		sketch[b] = UINT64_MAX;
-	for (size_t round = 0, empty = k; empty; round++) {
+	for (size_t round = 0; empty; round++) {
 		uint64_t salt = mix64(seed + (round + 1) * BASE);
 		for (size_t i = 0; i < n; i++) {
-			uint64_t h = mix64(salt ^ set[i] * BASE);
+			uint64_t h = mix64(salt ^ set[i]);
 			size_t bin = round < k ? (size_t)((h & UINT32_MAX) * k >> 32) : round - k;
-			uint64_t value = (uint64_t)round << 32 | h >> 32;
-			sketch[bin] = value < sketch[bin] ? value : sketch[bin];
+			uint64_t value = (uint64_t)round << 32 | h >> 32, old = sketch[bin];
+			sketch[bin] = value < old ? value : old;
+			empty -= old == UINT64_MAX;
 		}
-		empty = 0;
-		for (size_t b = 0; b < k; b++)
-			empty += sketch[b] == UINT64_MAX;
 	}
 }
 

@@ -1,7 +1,7 @@
 /*
  * minhash: near duplicates by the Jaccard similarity of their sets of word n-grams ("shingles").
  *
- * A document becomes a sorted set of 32-bit shingle hashes; the set a sketch of k values of which two sets
+ * A document becomes a sorted set of 64-bit shingle hashes; the set a sketch of k values of which two sets
  * share a fraction J in the mean; the sketch `bands` keys of `rows` values each. Two documents that share a
  * key are candidates: at similarity J with probability 1 - (1 - J^rows)^bands (Broder 1997; Leskovec et al.,
  * "Mining of Massive Datasets", 3.4). A candidate is settled by the Jaccard of the sets themselves.
@@ -18,7 +18,7 @@
 
 /* A set of shingles: n sorted distinct values. */
 struct shingles {
-	uint32_t *v, *tmp; /* tmp: room for sorting */
+	uint64_t *v, *tmp; /* tmp: room for sorting */
 	size_t n, cap, tmp_cap;
 };
 
@@ -29,11 +29,13 @@ struct shingles {
 #define SHINGLE_MAX 64
 size_t shingles_of_text(struct shingles *s, struct str text, unsigned n);
 void shingles_release(struct shingles *s);
-/* |a and b| / |a or b|; 0 when both are empty. */
+/* The upper halves of the hashes, in order, into out[n]: enough for comparing two sets, half the room. */
+void shingles_halve(const struct shingles *s, uint32_t *out);
+/* |a and b| / |a or b| of two sorted sets; 0 when both are empty. */
 double shingles_jaccard(const uint32_t *a, size_t na, const uint32_t *b, size_t nb);
 
 /* Sketch of a non-empty set: k values such that those of two sets agree with probability J each. */
-void minhash_sketch(const uint32_t *set, size_t n, uint64_t seed, uint64_t *sketch, size_t k);
+void minhash_sketch(const uint64_t *set, size_t n, uint64_t seed, uint64_t *sketch, size_t k);
 /* One key for each band: rows consecutive values of the sketch (bands x rows of them), and the band's number.
  */
 void minhash_bands(const uint64_t *sketch, size_t bands, size_t rows, uint64_t *keys);

@@ -121,6 +121,19 @@ static void band_grow(struct band_part *t)
 	free(old.slots);
 }
 
+void band_prefetch(const struct band_index *x, const uint64_t *keys, size_t n)
+{
+#if defined(__GNUC__)
+	for (size_t i = 0; i < n; i++) {
+		const struct band_part *t = &x->part[keys[i] % SEEN_PARTS];
+		if (t->cap)
+			__builtin_prefetch(&t->slots[place((uint32_t)(keys[i] >> 32), t->cap)]);
+	}
+#else
+	(void)x, (void)keys, (void)n;
+#endif
+}
+
 uint32_t band_get(const struct band_index *x, uint64_t key)
 {
 	const struct band_part *t = &x->part[key % SEEN_PARTS];

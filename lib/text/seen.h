@@ -40,6 +40,8 @@ struct band_index {
 	} part[SEEN_PARTS];
 };
 uint32_t band_get(const struct band_index *x, uint64_t key);
+/* Keys that are about to be asked for: large tables are nowhere near the cache. */
+void band_prefetch(const struct band_index *x, const uint64_t *keys, size_t n);
 /* Keeps the first document of a key. */
 void band_put(struct band_index *x, uint64_t key, uint32_t doc);
 uint64_t band_bytes(const struct band_index *x);

@@ -28,19 +28,19 @@ struct tok_map {
 	size_t nstreams, streams_cap;
 	uint64_t tokens, docs, masked;
 	struct hash128 content;
-	size_t last; /* the block found last: reading on is then no search */
-	size_t touched;
+	size_t last;          /* the block found last: reading on is then no search */
+	size_t touched, here; /* here: the block looked at last */
 };
 
 /* Pages of the mapping count as this process's memory until they are given back: that is done when about this
  * much was read. They stay in the system's cache. */
 #define RESIDENT_MAX ((size_t)64 << 20)
-/* What one look at a place may bring in: the kernel maps neighbouring pages too. */
-#define AROUND ((size_t)64 << 10)
+/* What one look at a place may bring in: the kernel maps as much as a huge page with it. */
+#define AROUND ((size_t)2 << 20)
 
-static void touch(struct tok_map *m, size_t n)
+static void touch(struct tok_map *m)
 {
-	m->touched += n + AROUND;
+	m->touched += AROUND;
 	if (m->touched < RESIDENT_MAX)
 		return;
 	madvise((void *)(uintptr_t)m->map.p, m->map.n, MADV_DONTNEED);
@@ -73,7 +73,7 @@ static int walk_stream(struct tok_map *m, size_t *at, struct err *e)
 	struct tok_end sum = { 0 };
 	int continued = 0;
 	for (o += TOK_HEAD_SIZE;;) {
-		touch(m, 0);
+		touch(m);
 		if (n - o < TOK_TAG_SIZE)
 			return bad_at(m, n, "token stream is cut short (it has no end mark)", e);
 		enum tok_piece piece = tok_piece_of(p + o);
@@ -190,10 +190,10 @@ static const uint8_t *block_at(struct tok_map *m, size_t i, struct tok_block *b,
 {
 	struct entry *t = &m->blocks[i];
 	const uint8_t *p = m->map.p + t->at, *payload = p + TOK_BLOCK_SIZE;
-	touch(m, AROUND);
+	if (i != m->here)
+		touch(m);
+	m->here = i;
 	const char *why = tok_block_parse(p, t->width, b);
-	if (!why && !t->checked)
-		touch(m, b->size);
 	if (!why && !t->checked)
 		why = tok_block_check(b, payload, m->info.vocab, t->continued);
 	if (why) {

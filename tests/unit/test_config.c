@@ -18,6 +18,10 @@ static void test_reading(void)
 		"llama %s", e.msg);
 	ok(c.head_dim == 16 && c.kv_heads == 4 && !c.tied && c.layers == 32 && c.eos == 5 && c.bos == 1,
 		"derived sizes and class defaults");
+	struct buf text = { 0 };
+	config_json(&c, DTYPE_F32, &text);
+	ok(strstr(text.p, "\"eos_token_id\": [5, 6]") != NULL, "a list of ends is carried along");
+	buf_release(&text);
 	ok(parse(&c, "{\"architectures\":[\"GPT2LMHeadModel\"],\"n_inner\":null}", &e) == 0 &&
 			c.mlp_width == 3072 && c.tied && c.norm == NORM_LAYER && !c.rope.enabled &&
 			c.qkv_bias && c.o_bias && c.mlp_bias,

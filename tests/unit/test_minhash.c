@@ -8,9 +8,12 @@
 static double similarity(const char *a, const char *b, unsigned n)
 {
 	struct shingles s = { 0 }, t = { 0 };
+	uint32_t v[64], w[64];
 	shingles_of_text(&s, str_of(a), n);
 	shingles_of_text(&t, str_of(b), n);
-	double j = shingles_jaccard(s.v, s.n, t.v, t.n);
+	shingles_halve(&s, v);
+	shingles_halve(&t, w);
+	double j = shingles_jaccard(v, s.n, w, t.n);
 	shingles_release(&s);
 	shingles_release(&t);
 	return j;
@@ -55,6 +58,32 @@ static void test_words(void)
 		"other lengths");
 }
 
+/* Words of every length, at every place of the words of eight that the scanner reads, in both cases. */
+static void test_places(void)
+{
+	int same = 1, differ = 1;
+	for (size_t len = 1; len < 30; len++) {
+		for (size_t at = 0; at < 9; at++) {
+			char a[64], b[64], c[64];
+			memset(a, 'q', len);
+			memcpy(b, "        ", at);
+			memset(b + at, 'Q', len);
+			/* A letter of two bytes in its two cases, somewhere in the word. */
+			memcpy(a + len / 2, "\xc3\xa9", 2);
+			memcpy(b + at + len / 2, "\xc3\x89", 2);
+			size_t n = len / 2 + 2 > len ? len / 2 + 2 : len;
+			memcpy(a + n, " 7z", 4);
+			memcpy(b + at + n, "-7Z.", 5);
+			memcpy(c, a, sizeof c);
+			c[len > 2 ? 0 : n + 1] = 'x';
+			same &= similarity(a, b, 2) == 1;
+			differ &= similarity(a, c, 2) == 0;
+		}
+	}
+	ok(same, "words of every length and place");
+	ok(differ, "and every one differs from another");
+}
+
 /* Random text over a small vocabulary against a naive set, also beyond the size where sorting changes. */
 static void test_large(void)
 {
@@ -89,14 +118,14 @@ static void test_large(void)
 static void test_sketch(size_t n, size_t common)
 {
 	enum { K = 104, TRIES = 300 };
-	uint32_t *a = xmalloc(n * sizeof *a), *b = xmalloc(n * sizeof *b);
+	uint64_t *a = xmalloc(n * sizeof *a), *b = xmalloc(n * sizeof *b);
 	uint64_t x[K], y[K];
 	double j = (double)common / (double)(2 * n - common), sum = 0, square = 0;
 	for (uint64_t t = 0; t < TRIES; t++) {
 		size_t same = 0;
 		for (size_t i = 0; i < n; i++) {
-			a[i] = (uint32_t)rng_at(t, 1, i);
-			b[i] = i < common ? a[i] : (uint32_t)rng_at(t, 2, i);
+			a[i] = rng_at(t, 1, i);
+			b[i] = i < common ? a[i] : rng_at(t, 2, i);
 		}
 		minhash_sketch(a, n, t, x, K);
 		minhash_sketch(b, n, t, y, K);
@@ -134,6 +163,7 @@ static void test_shape(void)
 int main(void)
 {
 	test_words();
+	test_places();
 	test_large();
 	test_sketch(1, 1);
 	test_sketch(20, 15);

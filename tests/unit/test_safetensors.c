@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char path[] = "/tmp/quern-test.safetensors";
+static char path[64];
 
 static void write_file(void)
 {
@@ -98,6 +98,7 @@ static void test_refusals(void)
 
 int main(void)
 {
+	snprintf(path, sizeof path, "/tmp/quern-test_safetensors.%ld.safetensors", (long)getpid());
 	write_file();
 	test_reading();
 	unlink(path);
