@@ -186,11 +186,8 @@ static void check_kind(const struct source *s, const struct source *first, const
 	if (corpus_kind(s->corpus) != corpus_kind(first->corpus))
 		die("%s: token streams and documents cannot be mixed (%s and %s)", file, first->name,
 			s->name);
-	if (corpus_kind(s->corpus) != CORPUS_TOKENS)
-		return;
-	const struct tok_info *a = corpus_info(first->corpus), *b = corpus_info(s->corpus);
-	if (a->vocab != b->vocab || a->fingerprint.lo != b->fingerprint.lo ||
-		a->fingerprint.hi != b->fingerprint.hi)
+	if (corpus_kind(s->corpus) == CORPUS_TOKENS &&
+		!tok_info_equal(corpus_info(first->corpus), corpus_info(s->corpus)))
 		die("%s: made with another tokenizer than the streams of %s", file, first->name);
 }
 

@@ -138,8 +138,7 @@ static int spill(struct corpus *c, const void *p, size_t n, uint64_t *at, struct
 
 static int check_info(struct corpus *c, const char *file, const struct tok_info *info, struct err *e)
 {
-	if (c->nprints && (info->vocab != c->info.vocab || info->fingerprint.lo != c->info.fingerprint.lo ||
-				  info->fingerprint.hi != c->info.fingerprint.hi))
+	if (c->nprints && !tok_info_equal(info, &c->info))
 		return err_set(e, "%s: made with another tokenizer than the streams before it", file);
 	c->info = *info;
 	return 0;
@@ -258,15 +257,18 @@ static int add_documents(
 	return rc ? -1 : 0;
 }
 
-/* Whether documents of this file can be read from where they are. */
+/* Whether documents of this file can be read from where they are. (Nothing but a regular file is opened
+ * again.) */
 static int is_plain(const char *file, struct stat *st)
 {
 	unsigned char magic[2] = { 0 };
-	int fd = strcmp(file, "-") ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+	if (strcmp(file, "-") == 0 || stat(file, st) < 0 || !S_ISREG(st->st_mode))
+		return 0;
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
-	int plain = fstat(fd, st) == 0 && S_ISREG(st->st_mode) && pread(fd, magic, 2, 0) >= 0 &&
-		    (magic[0] != 0x1f || magic[1] != 0x8b);
+	int plain =
+		fstat(fd, st) == 0 && pread(fd, magic, 2, 0) >= 0 && (magic[0] != 0x1f || magic[1] != 0x8b);
 	close(fd);
 	return plain;
 }

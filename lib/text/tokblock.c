@@ -54,6 +54,12 @@ int tok_is_stream(const char *p, size_t n)
 	return n >= MAGIC_SIZE && memcmp(p, magic, MAGIC_SIZE) == 0;
 }
 
+int tok_info_equal(const struct tok_info *a, const struct tok_info *b)
+{
+	return a->vocab == b->vocab && a->fingerprint.lo == b->fingerprint.lo &&
+	       a->fingerprint.hi == b->fingerprint.hi;
+}
+
 enum tok_piece tok_piece_of(const uint8_t tag[TOK_TAG_SIZE])
 {
 	if (memcmp(tag, magic, TOK_TAG_SIZE) == 0)

@@ -216,9 +216,7 @@ static int read_head(struct tok_reader *t, int first, struct err *e)
 		return -1;
 	struct tok_head h;
 	const char *why = tok_head_parse((const uint8_t *)t->payload.p, &h);
-	if (!why && !first &&
-		(h.info.vocab != t->info.vocab || h.info.fingerprint.lo != t->info.fingerprint.lo ||
-			h.info.fingerprint.hi != t->info.fingerprint.hi))
+	if (!why && !first && !tok_info_equal(&h.info, &t->info))
 		why = "this stream was made with another tokenizer than the one before it";
 	if (why)
 		return bad_at(t, at, why, e);

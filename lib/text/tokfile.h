@@ -19,6 +19,9 @@ struct tok_info {
 	struct hash128 fingerprint; /* of the tokenizer; zero: unknown (made by --from-ids) */
 };
 
+/* Made with the same tokenizer: streams of both may stand one behind another. */
+int tok_info_equal(const struct tok_info *a, const struct tok_info *b);
+
 /* --- writing -------------------------------------------------------------------------------------------- */
 
 enum { TOK_MAX_SOURCE = 4095 };

@@ -54,76 +54,103 @@ static int bad_at(const struct tok_map *m, uint64_t at, const char *why, struct 
 
 /* --- the walk over the headers -------------------------------------------------------------------------- */
 
-/* The stream that begins at *at: header, blocks, end mark. */
-static int walk_stream(struct tok_map *m, size_t *at, struct err *e)
+/* Where the walk is in a stream, and what its blocks have summed up to. */
+struct walk {
+	size_t at;
+	unsigned width;
+	int continued; /* the last document goes on in the next block */
+	struct tok_end sum;
+};
+
+static int walk_head(struct tok_map *m, struct walk *w, struct err *e)
 {
-	const uint8_t *p = m->map.p;
-	size_t n = m->map.n, o = *at;
 	struct tok_head h;
-	if (n - o < TOK_HEAD_SIZE)
-		return bad_at(m, n, "token stream is cut short inside its header", e);
-	const char *why = tok_head_parse(p + o, &h);
-	if (!why && m->nstreams &&
-		(h.info.vocab != m->info.vocab || h.info.fingerprint.lo != m->info.fingerprint.lo ||
-			h.info.fingerprint.hi != m->info.fingerprint.hi))
+	if (m->map.n - w->at < TOK_HEAD_SIZE)
+		return bad_at(m, m->map.n, "token stream is cut short inside its header", e);
+	const char *why = tok_head_parse(m->map.p + w->at, &h);
+	if (!why && m->nstreams && !tok_info_equal(&h.info, &m->info))
 		why = "this stream was made with another tokenizer than the one before it";
 	if (why)
-		return bad_at(m, o, why, e);
+		return bad_at(m, w->at, why, e);
 	m->info = h.info;
-	struct tok_end sum = { 0 };
-	int continued = 0;
-	for (o += TOK_HEAD_SIZE;;) {
-		touch(m);
-		if (n - o < TOK_TAG_SIZE)
-			return bad_at(m, n, "token stream is cut short (it has no end mark)", e);
-		enum tok_piece piece = tok_piece_of(p + o);
-		if (piece == TOK_PIECE_END)
-			break;
-		if (piece != TOK_PIECE_BLOCK)
-			return bad_at(m, o, "damaged token stream (neither a block nor an end mark)", e);
-		if (n - o < TOK_BLOCK_SIZE)
-			return bad_at(m, n, "token stream is cut short inside the header of a block", e);
-		struct tok_block b;
-		why = tok_block_parse(p + o, h.width, &b);
-		if (!why && (b.first_token != sum.tokens || b.first_doc != sum.docs))
-			why = "bad block (a block before it is missing)";
-		if (why)
-			return bad_at(m, o, why, e);
-		if (n - o - TOK_BLOCK_SIZE < b.size)
-			return bad_at(m, n, "token stream is cut short inside a block", e);
-		GROW(m->blocks, m->blocks_cap, m->nblocks + 2);
-		m->blocks[m->nblocks++] = (struct entry){ .at = o,
-			.first_token = m->tokens + sum.tokens,
-			.first_doc = m->docs + sum.docs,
-			.width = (uint8_t)h.width,
-			.continued = (uint8_t)continued };
-		continued = (b.flags & TOK_CONTINUES) != 0;
-		sum.tokens += b.tokens;
-		sum.docs += b.docs;
-		sum.blocks++;
-		o += TOK_BLOCK_SIZE + b.size;
-	}
+	w->width = h.width;
+	w->at += TOK_HEAD_SIZE;
+	return 0;
+}
+
+static int walk_block(struct tok_map *m, struct walk *w, struct err *e)
+{
+	struct tok_block b;
+	if (m->map.n - w->at < TOK_BLOCK_SIZE)
+		return bad_at(m, m->map.n, "token stream is cut short inside the header of a block", e);
+	const char *why = tok_block_parse(m->map.p + w->at, w->width, &b);
+	if (!why && (b.first_token != w->sum.tokens || b.first_doc != w->sum.docs))
+		why = "bad block (a block before it is missing)";
+	if (why)
+		return bad_at(m, w->at, why, e);
+	if (m->map.n - w->at - TOK_BLOCK_SIZE < b.size)
+		return bad_at(m, m->map.n, "token stream is cut short inside a block", e);
+	GROW(m->blocks, m->blocks_cap, m->nblocks + 2);
+	m->blocks[m->nblocks++] = (struct entry){ .at = w->at,
+		.first_token = m->tokens + w->sum.tokens,
+		.first_doc = m->docs + w->sum.docs,
+		.width = (uint8_t)w->width,
+		.continued = (uint8_t)w->continued };
+	w->continued = (b.flags & TOK_CONTINUES) != 0;
+	w->sum.tokens += b.tokens;
+	w->sum.docs += b.docs;
+	w->sum.blocks++;
+	w->at += TOK_BLOCK_SIZE + b.size;
+	return 0;
+}
+
+static int walk_end(struct tok_map *m, struct walk *w, struct err *e)
+{
+	const uint8_t *p = m->map.p + w->at;
+	size_t left = m->map.n - w->at;
 	struct tok_end end;
-	if (n - o < TOK_END_SIZE)
-		return bad_at(m, n, "token stream is cut short inside its end mark", e);
-	why = tok_end_parse(p + o, &end);
-	if (!why && n - o - TOK_END_SIZE < tok_padded(end.provenance_size))
-		return bad_at(m, n, "token stream is cut short inside its end mark", e);
+	const char *why = left < TOK_END_SIZE ? NULL : tok_end_parse(p, &end);
+	if (left < TOK_END_SIZE || (!why && left - TOK_END_SIZE < tok_padded(end.provenance_size)))
+		return bad_at(m, m->map.n, "token stream is cut short inside its end mark", e);
 	if (!why)
-		why = tok_end_check(&end, p + o + TOK_END_SIZE);
-	if (!why && continued)
+		why = tok_end_check(&end, p + TOK_END_SIZE);
+	if (!why && w->continued)
 		why = "bad end mark (inside a document)";
-	if (!why && (end.tokens != sum.tokens || end.docs != sum.docs || end.blocks != sum.blocks))
+	if (!why && (end.tokens != w->sum.tokens || end.docs != w->sum.docs || end.blocks != w->sum.blocks))
 		why = "bad end mark (its counts are not those of the blocks)";
 	if (why)
-		return bad_at(m, o, why, e);
+		return bad_at(m, w->at, why, e);
 	GROW(m->streams, m->streams_cap, m->nstreams + 1);
 	m->streams[m->nstreams++] =
-		(struct stream){ { (const char *)p + o + TOK_END_SIZE, end.provenance_size }, end.content };
+		(struct stream){ { (const char *)p + TOK_END_SIZE, end.provenance_size }, end.content };
 	m->tokens += end.tokens;
 	m->docs += end.docs;
 	m->masked += end.masked;
-	*at = o + TOK_END_SIZE + tok_padded(end.provenance_size);
+	w->at += TOK_END_SIZE + tok_padded(end.provenance_size);
+	return 0;
+}
+
+/* The stream that begins at *at: header, blocks, end mark. */
+static int walk_stream(struct tok_map *m, size_t *at, struct err *e)
+{
+	struct walk w = { .at = *at };
+	if (walk_head(m, &w, e) < 0)
+		return -1;
+	for (;;) {
+		touch(m);
+		if (m->map.n - w.at < TOK_TAG_SIZE)
+			return bad_at(m, m->map.n, "token stream is cut short (it has no end mark)", e);
+		enum tok_piece piece = tok_piece_of(m->map.p + w.at);
+		if (piece == TOK_PIECE_END)
+			break;
+		if (piece != TOK_PIECE_BLOCK)
+			return bad_at(m, w.at, "damaged token stream (neither a block nor an end mark)", e);
+		if (walk_block(m, &w, e) < 0)
+			return -1;
+	}
+	if (walk_end(m, &w, e) < 0)
+		return -1;
+	*at = w.at;
 	return 0;
 }
 

@@ -25,6 +25,10 @@ is "every prefix has its share" "$(head -n 20 m1.jsonl | grep -c '"a')" 10
 same "gzip and one thread: same bytes" m1.jsonl m2.jsonl
 "$mix" -q -w a=0.5,b=0.5 -n 60 -j 3 a=a.jsonl b=- <b.jsonl >m2.jsonl
 same "standard input: same bytes" m1.jsonl m2.jsonl
+mkfifo pipe
+cat b.jsonl >pipe &
+"$mix" -q -w a=0.5,b=0.5 -n 60 a=a.jsonl b=pipe >m2.jsonl
+same "a named pipe: same bytes" m1.jsonl m2.jsonl
 "$mix" -q -w b=0.5 -w a=0.5 -n 60 a=a.jsonl b=b.jsonl >m2.jsonl
 same "weights in another order: same bytes" m1.jsonl m2.jsonl
 "$mix" -q -w a=0.5,b=0.5 -n 60 --seed 1 a=a.jsonl b=b.jsonl >m2.jsonl
