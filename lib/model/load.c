@@ -28,10 +28,11 @@ static int has_suffix(const char *s, const char *const *list)
 	return 0;
 }
 
-/* The parameter that a tensor of a file is for: by its name, by its name with the prefix that bare decoders
- * are published without, or, for the copy of a tied embedding, the embedding. NO_OFFSET: ignored; SIZE_MAX -
- * 1: unknown. */
-#define UNKNOWN (SIZE_MAX - 1)
+#define UNKNOWN (NO_OFFSET - 1)
+
+/* Index of the parameter that a tensor of a file is for: by its name, or by its name with the prefix that
+ * bare decoders are published without. NO_OFFSET: a buffer or a tied head's copy, left aside; UNKNOWN:
+ * neither. */
 static size_t find_param(const struct model *m, const struct smap *names, const char *name)
 {
 	const struct arch *a = m->config.arch;

@@ -117,7 +117,7 @@ static int parse_header(struct safetensors *s, const uint8_t *p, size_t n, const
 		return err_set(e, "%s: %zu bytes are too few for a safetensors file", name, n);
 	for (int i = 7; i >= 0; i--)
 		len = len << 8 | p[i];
-	if (len > MAX_HEADER || len < 2 || p[8 < n ? 8 : 0] != '{')
+	if (len > MAX_HEADER || len < 2 || (n > 8 && p[8] != '{'))
 		return err_set(e, "%s: not a safetensors file", name);
 	if (len > n - 8)
 		return err_set(e, "%s: byte %zu: the header of %llu bytes is cut short", name, n,
