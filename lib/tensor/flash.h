@@ -3,8 +3,9 @@
  * "FlashAttention").
  *
  * Keys are walked in blocks of FLASH_BLOCK counted from the sequence's first token, with a running maximum:
- * one query or a thousand, cached or not, give the same bits. Parallel inside over (sequence, head, query
- * tile); each output element belongs to one thread. Call from one thread. All f32.
+ * one query or a thousand, cached or not, give the same bits. Parallel inside, forward over (sequence, kv
+ * head, chunk of queries), backward over (sequence, kv head); each output element belongs to one thread. Call
+ * from one thread. All tensors are f32.
  */
 #ifndef QUERN_FLASH_H
 #define QUERN_FLASH_H
@@ -14,12 +15,12 @@
 #define FLASH_BLOCK 64
 
 struct flash_shape {
-	size_t heads, kv_heads,
-		head_dim; /* heads % kv_heads == 0; query head h reads kv head h / (heads / kv_heads) */
-	float scale;      /* of the scores; above 0 */
-	size_t window;    /* 0, or how many keys a query sees, itself included */
-	int bf16;         /* products in bf16 where the processor multiplies it fast; sums stay f32 */
-	int not_causal;   /* 0: query i sees keys <= i */
+	/* heads % kv_heads == 0; query head h reads kv head h / (heads / kv_heads) */
+	size_t heads, kv_heads, head_dim;
+	float scale;    /* of the scores; above 0 */
+	size_t window;  /* 0, or how many keys a query sees, itself included */
+	int bf16;       /* products in bf16 where the processor multiplies it fast; sums stay f32 */
+	int not_causal; /* 0: query i sees keys <= i */
 };
 
 /* One sequence (a document of a packed row, or a prompt with its past). */
@@ -27,8 +28,8 @@ struct flash_seq {
 	size_t row;  /* its first query's row in q, out, lse */
 	size_t n;    /* queries; they are the last n of its past + n positions */
 	size_t past; /* positions before the first query (0 in training) */
-	const float *k,
-		*v;     /* position p, kv head h: k + p * kv_stride + h * kv_head_stride, head_dim values */
+	/* position p, kv head h: k + p * kv_stride + h * kv_head_stride, head_dim values */
+	const float *k, *v;
 	float *dk, *dv; /* backward only (past == 0), same layout, accumulated into */
 };
 

@@ -22,7 +22,7 @@ size_t panels_bytes(enum dtype dtype, size_t k, size_t n);
 /* Fills panels p (dtype, k, n, p->p set) from B(i, j) = b[i * rs + j * cs], f32. */
 void panels_pack(struct panels *p, const float *b, size_t rs, size_t cs);
 
-enum { GEMM_ADD = 1 /* C += instead of C = (the sum continues from C's element) */ };
+enum { GEMM_ADD = 1 /* C += instead of C = (the sum continues from C's element); not with a bias */ };
 /* C[m, n] = A[m, k] B[k, n] (+ bias[n]); A(i, j) = a[i * ars + j * acs], C rows are ldc apart. */
 void gemm(size_t m, const float *a, size_t ars, size_t acs, const struct panels *b, const float *bias,
 	float *c, size_t ldc, int flags);
