@@ -456,7 +456,7 @@ static void read_record(struct job *j)
 		opt_restore(opts, recorded, &err) < 0)
 		die("%s", err.msg);
 	arena_release(&a);
-	parse_betas();
+	check_options();
 	if (!given_total())
 		totals = j->state.totals;
 	j->saved = step;
@@ -494,7 +494,7 @@ static void prepare(struct job *j)
 	if (j->nfiles)
 		open_data(j);
 	settle_length(j);
-	if (!j->rows && !finished(j))
+	if (!j->rows && !finished(j) && !dry_run)
 		open_data(j);
 	if (!j->model) {
 		if (c.vocab == 0 && j->rows)
