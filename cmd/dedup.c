@@ -114,8 +114,7 @@ static struct {
 	struct err err;
 } run;
 
-/* --- workers
- * -------------------------------------------------------------------------------------------------- */
+/* --- workers ----------------------------------------------------------------------------------- */
 
 static void keep_set(struct signed_batch *w, struct signature *g)
 {
@@ -177,8 +176,7 @@ static void free_signatures(void *user)
 	free(w);
 }
 
-/* --- decisions
- * ------------------------------------------------------------------------------------------------ */
+/* --- decisions --------------------------------------------------------------------------------- */
 
 static size_t keys_size(void)
 {
@@ -196,7 +194,7 @@ static void read_spill(uint64_t at, void *p, size_t n)
 static double similarity(const struct kept *k, const uint32_t *set, size_t n)
 {
 	size_t least = n < k->set_n ? n : k->set_n, most = n < k->set_n ? k->set_n : n;
-	if (rule.verify && (double)least < rule.threshold * (double)most)
+	if (rule.verify && (double)least / (double)most < rule.threshold)
 		return -1;
 	GROW(run.set, run.set_cap, k->set_n);
 	read_spill(k->at + k->id_n + keys_size(), run.set, k->set_n * sizeof *run.set);
@@ -355,8 +353,7 @@ static int write_batch(void *ctx, struct doc_batch *b)
 	return rc < 0;
 }
 
-/* --- options and summary
- * -------------------------------------------------------------------------------------- */
+/* --- options and summary ----------------------------------------------------------------------- */
 
 static void check_shape(const char *name, uint64_t n, uint64_t max)
 {
@@ -433,6 +430,19 @@ static void append_log(double seconds)
 	buf_release(&b);
 }
 
+static void release(void)
+{
+	docs_close(run.in);
+	seen_release(&run.seen);
+	band_release(&run.index);
+	spill_free(run.spill);
+	buf_release(&run.line);
+	buf_release(&run.id);
+	free(run.kept);
+	free(run.set);
+	free(run.tried);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct docs_job job = { sign_batch, write_batch, free_signatures };
@@ -459,6 +469,6 @@ int main(int argc, char **argv)
 	summary(now_seconds() - start);
 	if (common.log)
 		append_log(now_seconds() - start);
-	docs_close(run.in);
+	release();
 	return cmd_end();
 }

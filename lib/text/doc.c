@@ -98,8 +98,7 @@ uint64_t docs_size(const struct doc_source *s)
 	return s->size;
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------------- */
+/* --- reading ----------------------------------------------------------------------------------- */
 
 static const char *file_name(const struct doc_source *s)
 {
@@ -276,8 +275,7 @@ void doc_batch_release(struct doc_batch *b)
 	*b = (struct doc_batch){ 0 };
 }
 
-/* --- parsing
- * -------------------------------------------------------------------------------------------------- */
+/* --- parsing ----------------------------------------------------------------------------------- */
 
 /* Fields of one batch are collected here before they move to its arena. */
 struct field_list {
@@ -382,8 +380,7 @@ int doc_get_str(const struct doc *d, const char *key, struct buf *b)
 	return 0;
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------------------- */
+/* --- writing ----------------------------------------------------------------------------------- */
 
 void doc_add(struct buf *out, const struct doc *d)
 {

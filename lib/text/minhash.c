@@ -9,8 +9,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-/* --- shingles
- * ------------------------------------------------------------------------------------------------- */
+/* --- shingles ---------------------------------------------------------------------------------- */
 
 enum { BREAK, JOIN, ALONE }; /* a character is no part of a word, of one, or a word of its own */
 
@@ -280,8 +279,7 @@ double shingles_jaccard(const uint32_t *a, size_t na, const uint32_t *b, size_t 
 	return na + nb ? (double)common / (double)(na + nb - common) : 0;
 }
 
-/* --- sketches
- * ------------------------------------------------------------------------------------------------- */
+/* --- sketches ---------------------------------------------------------------------------------- */
 
 /* Dahlgaard, Knudsen, Thorup, "Fast similarity sketching" (FOCS 2017): in round i every element throws the
  * value (i, random) at a random bin, from round k on at bin i - k; a bin keeps its least value; the first
