@@ -7,10 +7,10 @@
 #include "base/mem.h"
 #include "base/opt.h"
 #include "tensor/kern.h"
-#include "tensor/safetensors.h"
 #include "text/tokenizer.h"
 #include "train/ckpt.h"
 #include "train/heldout.h"
+#include "train/probe.h"
 #include "train/rows.h"
 #include "train/runlog.h"
 #include "train/sched.h"
@@ -156,8 +156,8 @@ static void catch_signals(void)
 	sigaction(SIGALRM, &tick, NULL);
 }
 
-/* Bad data, unless the read failed because a signal came. */
-static void die_reading(void)
+/* What err says, unless a read failed because a signal came. */
+static void die_unless_stopped(void)
 {
 	if (stop_signal)
 		exit(128 + stop_signal);
@@ -361,7 +361,7 @@ static void open_data(struct job *j)
 	struct rows_config c = { (size_t)context, (enum packing)packing, order == 0, common.seed };
 	j->rows = rows_open(j->files, j->nfiles, &c, &err);
 	if (!j->rows)
-		die_reading();
+		die_unless_stopped();
 	if (!rows_streamed(j->rows) && rows_count(j->rows) == 0)
 		die("%s: no document of two tokens or more", data_name(j));
 }
@@ -419,7 +419,7 @@ static void seek_data(struct job *j)
 	}
 	batch_reset(b);
 	if (rc < 0)
-		die_reading();
+		die_unless_stopped();
 	if (rows_position(j->rows) < s->position || rows_digest(j->rows) != s->digest)
 		die("%s: does not begin with the %llu rows that step %llu had consumed", data_name(j),
 			(unsigned long long)s->position, (unsigned long long)s->step);
@@ -742,53 +742,14 @@ static void summary(const struct job *j)
 /* --- without a run
  * -------------------------------------------------------------------------------------------- */
 
-static int write_probe(const struct job *j, struct writer *w, float loss, const float *logps)
-{
-	const struct model *m = j->model;
-	size_t one = 1, nrows = j->trainer.batch.nrows;
-	struct safetensors_writer *st = safetensors_writer_new();
-	safetensors_writer_declare(st, "loss", DTYPE_F32, 1, &one);
-	safetensors_writer_declare(st, "logps", DTYPE_F32, 1, &nrows);
-	for (size_t i = 0; i < m->nparams; i++) {
-		char *name = xasprintf("grad.%s", m->params[i].name);
-		safetensors_writer_declare(st, name, DTYPE_F32, m->params[i].ndim, m->params[i].shape);
-		free(name);
-	}
-	int rc = safetensors_writer_begin(st, w);
-	if (rc == 0)
-		rc = safetensors_writer_f32(st, &loss, 1);
-	if (rc == 0)
-		rc = safetensors_writer_f32(st, logps, nrows);
-	for (size_t i = 0; rc == 0 && i < m->nparams; i++)
-		rc = safetensors_writer_f32(st, m->params[i].g, m->params[i].count);
-	if (rc == 0)
-		safetensors_writer_end(st);
-	else
-		safetensors_writer_free(st);
-	return rc;
-}
-
 /* One pass over the first batch: its loss, gradients and log-probabilities of rows into a file. */
 static void probe(struct job *j)
 {
-	struct batch *b = &j->trainer.batch;
+	const struct batch *b = &j->trainer.batch;
 	struct update u;
-	if (fill_batch(j) < 0)
-		die_reading();
-	double *row = xcalloc(b->nrows + 1, sizeof *row);
-	float *logps = xcalloc(b->nrows + 1, sizeof *logps);
-	trainer_pass(&j->trainer, 1, row, &u);
-	for (size_t r = 0; r < b->nrows; r++)
-		logps[r] = (float)row[r];
-	struct writer *w = writer_open(probe_file, &err);
-	if (!w)
-		die("%s", err.msg);
-	write_probe(j, w, (float)(u.loss + u.zloss), logps); /* a failure sticks to the writer */
-	if (writer_commit(w, 0, &err) < 0)
-		die("%s", err.msg);
+	if (fill_batch(j) < 0 || probe_write(&j->trainer, probe_file, &u, &err) < 0)
+		die_unless_stopped();
 	info("%zu rows, %zu targets, loss %.6f, gradient %.6f", b->nrows, b->ntargets, u.loss, u.grad_norm);
-	free(row);
-	free(logps);
 }
 
 /* Seconds of an update: the second of two on the first rows, one micro-batch scaled up. */
