@@ -23,7 +23,7 @@ static int training, annotate, words_mode = WORDS_PUNCT, format = DOC_AUTO;
 static const char *field = "text", *rejects_name, *model_name, *label_field, *prefix = "", *temp_dir;
 static struct opt_list steps, limit_list;
 static uint64_t ngram = 2, buckets = 2000000, epochs = 5, min_count = 1;
-static double lr = 0.1;
+static double lr = 0.3;
 
 static struct opt opts[] = {
 	{ "rules", 0, OPT_LIST, &steps, "SET,...",
@@ -571,7 +571,7 @@ static void train(char **files, size_t n)
 	if (rc < 0)
 		die("%s", *run.err.msg ? run.err.msg : read_err.msg);
 	progress_start(&run.progress, 0, "documents");
-	run.model = trainer_run(run.trainer, tick, &run.progress, &report, &run.err);
+	run.model = trainer_run(run.trainer, (int)common.threads, tick, &run.progress, &report, &run.err);
 	progress_end(&run.progress);
 	if (!run.model)
 		die("%s", run.err.msg);

@@ -81,10 +81,11 @@ struct linear_report {
  * wait in a temporary file (folder `temp`, see spill.h), so that memory does not grow with the text. */
 struct trainer *trainer_new(const struct linear_config *c, const char *temp, struct err *e);
 int trainer_add(struct trainer *t, struct str label, const uint32_t *feature, size_t n, struct err *e);
-/* Learns with all of OpenMP's threads; the result does not depend on their number. `tick` (may be NULL) is
- * called with documents done. NULL on failure: fewer than two labels, or the temporary file. */
-struct linear *trainer_run(struct trainer *t, void (*tick)(void *ctx, uint64_t done, uint64_t total),
-	void *ctx, struct linear_report *report, struct err *e);
+/* Learns; the result does not depend on the number of threads. `tick` (may be NULL) is called with documents
+ * done. Once a trainer. NULL on failure: fewer than two labels, or the temporary file. */
+struct linear *trainer_run(struct trainer *t, int threads,
+	void (*tick)(void *ctx, uint64_t done, uint64_t total), void *ctx, struct linear_report *report,
+	struct err *e);
 void trainer_free(struct trainer *t);
 
 #endif

@@ -2,12 +2,13 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/par.h"
 #include "base/rng.h"
 #include "base/spill.h"
 #include "text/linear.h"
 
 #include <math.h>
-#include <omp.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 /* Documents whose gradients are taken at the same weights. Fixed: a number of threads must not change the
@@ -113,193 +114,234 @@ static struct linear *start_model(struct trainer *t)
 	return m;
 }
 
-/* One batch: its documents' features, and the derivative of the loss by each of their sums. */
-struct batch {
-	const struct example *doc[BATCH];
-	uint32_t *feature[BATCH];
-	size_t cap[BATCH], n[BATCH]; /* features that have rows, as rows */
-	double scale[BATCH];
-	float *gradient[BATCH]; /* [cols], times scale */
-	size_t docs;
+/* Documents on their way from the temporary file to the learner. */
+#define CHUNK 64
+struct chunk {
+	const struct example *doc[CHUNK];
+	size_t n;
+	uint32_t *feature[CHUNK]; /* as they were added; then the rows of those that have one, */
+	size_t cap[CHUNK], used[CHUNK];
 };
 
-static int load_batch(struct trainer *t, const struct linear *m, struct batch *b, struct err *e)
+struct learner {
+	struct trainer *t;
+	struct linear *m;
+	float *pair; /* [rows][2][cols] weights and sums of squared gradients: side by side for the cache */
+	float *bias; /* [2][cols] */
+	double *sum; /* [cols] */
+	uint32_t *order, epoch;
+	struct rng rng;
+	size_t at; /* in the order, of the next chunk */
+	uint64_t done, total, right;
+	double loss;
+	struct chunk *idle[64];
+	size_t nidle;
+	pthread_mutex_t lock; /* guards idle */
+	void (*tick)(void *ctx, uint64_t done, uint64_t total);
+	void *tick_ctx;
+	int failed;
+	struct err *e;
+};
+
+static void give_chunk(void *ctx, void *item)
 {
-	for (size_t i = 0; i < b->docs; i++) {
-		const struct example *x = b->doc[i];
-		GROW(b->feature[i], b->cap[i], x->n);
-		if (x->n && spill_get(t->spill, x->at, b->feature[i], x->n * sizeof **b->feature, e) < 0)
-			return -1;
-		size_t n = 0;
-		for (size_t k = 0; k < x->n; k++) {
-			uint32_t r = m->row[b->feature[i][k]];
-			if (r)
-				b->feature[i][n++] = r - 1;
-		}
-		b->n[i] = n;
-		b->scale[i] = n ? 1 / sqrt((double)n) : 0;
+	struct learner *l = ctx;
+	struct chunk *c = item;
+	pthread_mutex_lock(&l->lock);
+	if (l->nidle < sizeof l->idle / sizeof *l->idle) {
+		l->idle[l->nidle++] = c;
+		c = NULL;
 	}
-	return 0;
+	pthread_mutex_unlock(&l->lock);
+	if (!c)
+		return;
+	for (size_t i = 0; i < CHUNK; i++)
+		free(c->feature[i]);
+	free(c);
 }
 
-/* Probabilities of document i of the batch into its gradient, less 1 at its label; its loss. */
-static double forward(const struct linear *m, struct batch *b, size_t i, double *sum, int *right)
+static struct chunk *take_chunk(struct learner *l)
 {
-	size_t cols = m->cols;
-	uint32_t label = b->doc[i]->label;
+	struct chunk *c = NULL;
+	pthread_mutex_lock(&l->lock);
+	if (l->nidle)
+		c = l->idle[--l->nidle];
+	pthread_mutex_unlock(&l->lock);
+	return c ? c : xcalloc(1, sizeof *c);
+}
+
+static void *read_chunk(void *ctx)
+{
+	struct learner *l = ctx;
+	size_t n = l->t->ndocs;
+	if (l->failed)
+		return NULL;
+	if (l->at == n) {
+		/* Every thread of the pipeline comes here at the end. */
+		if (l->epoch + 1 >= l->t->c.epochs)
+			return NULL;
+		l->epoch++;
+		rng_shuffle(&l->rng, l->order, n);
+		l->at = 0;
+	}
+	struct chunk *c = take_chunk(l);
+	for (c->n = 0; c->n < CHUNK && l->at < n; c->n++) {
+		const struct example *x = c->doc[c->n] = &l->t->docs[l->order[l->at++]];
+		GROW(c->feature[c->n], c->cap[c->n], x->n);
+		if (x->n && spill_get(l->t->spill, x->at, c->feature[c->n], x->n * sizeof **c->feature,
+				    l->e) < 0) {
+			l->failed = 1;
+			give_chunk(l, c);
+			return NULL;
+		}
+	}
+	return c;
+}
+
+/* Looks the rows up: misses of the cache that the learner is spared. */
+static void map_chunk(void *ctx, void *item, int thread)
+{
+	const struct learner *l = ctx;
+	struct chunk *c = item;
+	(void)thread;
+	for (size_t i = 0; i < c->n; i++) {
+		uint32_t *f = c->feature[i];
+		size_t used = 0;
+		for (size_t k = 0; k < c->doc[i]->n; k++) {
+			uint32_t r = l->m->row[f[k]];
+			if (r)
+				f[used++] = r - 1;
+		}
+		c->used[i] = used;
+	}
+}
+
+/* Turns the sums into the derivatives of the loss by them: probability less 1 at the label; returns the loss.
+ */
+static double derive(double *sum, size_t cols, uint32_t label, int *right)
+{
+	if (cols == 1) {
+		double z = label ? sum[0] : -sum[0], p = 1 / (1 + exp(-z));
+		*right = z > 0;
+		sum[0] = label ? p - 1 : 1 - p;
+		return z > -30 ? log1p(exp(-z)) : -z;
+	}
+	double total = 0, own = sum[label];
+	size_t best = 0;
+	for (size_t c = 1; c < cols; c++)
+		if (sum[c] > sum[best])
+			best = c;
+	double top = sum[best];
 	for (size_t c = 0; c < cols; c++)
-		sum[c] = 0;
-	for (size_t k = 0; k < b->n[i]; k++) {
-		const float *w = m->weight + (size_t)b->feature[i][k] * cols;
+		total += exp(sum[c] - top);
+	for (size_t c = 0; c < cols; c++)
+		sum[c] = exp(sum[c] - top) / total - (c == label);
+	*right = best == label;
+	return log(total) + top - own;
+}
+
+/* AdaGrad (Duchi et al. 2011): every weight has its own step, the longer the rarer its feature. pair:
+ * weights, then sums of squares. */
+static inline void step(float *pair, size_t cols, const double *gradient, float scale, float lr)
+{
+	for (size_t c = 0; c < cols; c++) {
+		float g = (float)gradient[c] * scale;
+		pair[cols + c] += g * g;
+		pair[c] -= lr * g / sqrtf(pair[cols + c] + 1e-12f);
+	}
+}
+
+static void learn_doc(struct learner *l, const uint32_t *row, size_t n, uint32_t label, float lr)
+{
+	size_t cols = l->m->cols;
+	double *sum = l->sum, scale = n ? 1 / sqrt((double)n) : 0;
+	int right;
+	memset(sum, 0, cols * sizeof *sum);
+	for (size_t k = 0; k < n; k++) {
+		const float *w = l->pair + (size_t)row[k] * 2 * cols;
 		for (size_t c = 0; c < cols; c++)
 			sum[c] += (double)w[c];
 	}
 	for (size_t c = 0; c < cols; c++)
-		sum[c] = sum[c] * b->scale[i] + (double)m->bias[c];
-	if (cols == 1) {
-		double z = label ? sum[0] : -sum[0], p = 1 / (1 + exp(-z));
-		*right = z > 0;
-		b->gradient[i][0] = (float)(label ? p - 1 : 1 - p);
-		return z > -30 ? log1p(exp(-z)) : -z;
-	}
-	double top = sum[0], total = 0;
-	size_t best = 0;
-	for (size_t c = 1; c < cols; c++) {
-		if (sum[c] > top) {
-			top = sum[c];
-			best = c;
+		sum[c] = sum[c] * scale + (double)l->bias[c];
+	l->loss += derive(sum, cols, label, &right);
+	l->right += (uint64_t)right;
+	for (size_t k = 0; k < n; k++)
+		step(l->pair + (size_t)row[k] * 2 * cols, cols, sum, (float)scale, lr);
+	step(l->bias, cols, sum, 1, lr);
+}
+
+/* One after the other, in order: the result depends on no thread. */
+static int learn_chunk(void *ctx, void *item)
+{
+	struct learner *l = ctx;
+	struct chunk *c = item;
+	for (size_t i = 0; i < c->n; i++) {
+		/* The report is of the last pass. */
+		if (l->done % l->t->ndocs == 0) {
+			l->loss = 0;
+			l->right = 0;
 		}
+		float lr = (float)(l->t->c.lr * (1 - (double)l->done / (double)l->total));
+		learn_doc(l, c->feature[i], c->used[i], c->doc[i]->label, lr);
+		l->done++;
 	}
-	for (size_t c = 0; c < cols; c++)
-		total += exp(sum[c] - top);
-	for (size_t c = 0; c < cols; c++)
-		b->gradient[i][c] = (float)(exp(sum[c] - top) / total - (c == label));
-	*right = best == label;
-	return log(total) + top - sum[label];
+	give_chunk(l, c);
+	if (l->tick)
+		l->tick(l->tick_ctx, l->done, l->total);
+	return 0;
 }
 
-/* AdaGrad (Duchi et al. 2011): every weight has its own step, the longer the rarer its feature. */
-static inline void step(float *w, float *squares, float g, float lr)
+static int learn(struct learner *l, int threads)
 {
-	*squares += g * g;
-	*w -= lr * g / sqrtf(*squares + 1e-12f);
-}
-
-/* Applies the batch to the rows [first, end), document after document: any split of the rows gives the same
- * bits. */
-static void update(
-	struct linear *m, float *squares, const struct batch *b, float lr, size_t first, size_t end)
-{
-	size_t cols = m->cols;
-	for (size_t i = 0; i < b->docs; i++) {
-		float scale = (float)b->scale[i];
-		for (size_t k = 0; k < b->n[i]; k++) {
-			size_t r = b->feature[i][k];
-			if (r < first || r >= end)
-				continue;
-			for (size_t c = 0; c < cols; c++)
-				step(&m->weight[r * cols + c], &squares[r * cols + c],
-					b->gradient[i][c] * scale, lr);
-		}
-	}
-}
-
-static void update_bias(struct linear *m, float *squares, const struct batch *b, float lr)
-{
-	for (size_t i = 0; i < b->docs; i++)
-		for (size_t c = 0; c < m->cols; c++)
-			step(&m->bias[c], &squares[c], b->gradient[i][c], lr);
-}
-
-struct learner {
-	struct linear *m;
-	float *squares, *bias_squares;
-	struct batch b;
-	double loss[BATCH];
-	int right[BATCH];
-};
-
-static void learn_batch(struct learner *l, float lr)
-{
-	struct linear *m = l->m;
-	struct batch *b = &l->b;
-#pragma omp parallel
-	{
-		double *sum = xcalloc(m->cols, sizeof *sum);
-#pragma omp for schedule(dynamic)
-		for (size_t i = 0; i < b->docs; i++)
-			l->loss[i] = forward(m, b, i, sum, &l->right[i]);
-		size_t id = (size_t)omp_get_thread_num(), n = (size_t)omp_get_num_threads();
-		update(m, l->squares, b, lr, m->rows * id / n, m->rows * (id + 1) / n);
-		free(sum);
-	}
-	update_bias(m, l->bias_squares, b, lr);
-}
-
-static int learn(struct trainer *t, struct learner *l, void (*tick)(void *, uint64_t, uint64_t), void *ctx,
-	struct linear_report *report, struct err *e)
-{
-	size_t n = t->ndocs;
-	uint64_t total = (uint64_t)n * t->c.epochs, done = 0;
-	uint32_t *order = xcalloc(n, sizeof *order);
-	struct rng rng;
-	int rc = 0;
-	rng_init(&rng, t->c.seed, 0);
+	static const struct pipeline p = { read_chunk, map_chunk, learn_chunk, give_chunk };
+	size_t n = l->t->ndocs;
+	l->total = (uint64_t)n * l->t->c.epochs;
+	l->order = xcalloc(n, sizeof *l->order);
 	for (size_t i = 0; i < n; i++)
-		order[i] = (uint32_t)i;
-	for (uint32_t epoch = 0; epoch < t->c.epochs && rc == 0; epoch++) {
-		double loss = 0;
-		uint64_t right = 0;
-		rng_shuffle(&rng, order, n);
-		for (size_t at = 0; at < n && rc == 0; at += BATCH) {
-			l->b.docs = n - at < BATCH ? n - at : BATCH;
-			for (size_t i = 0; i < l->b.docs; i++)
-				l->b.doc[i] = &t->docs[order[at + i]];
-			rc = load_batch(t, l->m, &l->b, e);
-			if (rc == 0)
-				learn_batch(l, (float)(t->c.lr * (1 - (double)done / (double)total)));
-			for (size_t i = 0; i < l->b.docs; i++) {
-				loss += l->loss[i];
-				right += (uint64_t)l->right[i];
-			}
-			done += l->b.docs;
-			if (tick)
-				tick(ctx, done, total);
-		}
-		report->loss = loss / (double)n;
-		report->accuracy = (double)right / (double)n;
+		l->order[i] = (uint32_t)i;
+	rng_init(&l->rng, l->t->c.seed, 0);
+	rng_shuffle(&l->rng, l->order, n);
+	pthread_mutex_init(&l->lock, NULL);
+	pipeline_run(&p, l, threads);
+	for (size_t i = 0; i < l->nidle; i++) {
+		for (size_t k = 0; k < CHUNK; k++)
+			free(l->idle[i]->feature[k]);
+		free(l->idle[i]);
 	}
-	free(order);
-	return rc;
+	pthread_mutex_destroy(&l->lock);
+	free(l->order);
+	return l->failed ? -1 : 0;
 }
 
-struct linear *trainer_run(struct trainer *t, void (*tick)(void *, uint64_t, uint64_t), void *ctx,
-	struct linear_report *report, struct err *e)
+struct linear *trainer_run(struct trainer *t, int threads, void (*tick)(void *, uint64_t, uint64_t),
+	void *ctx, struct linear_report *report, struct err *e)
 {
 	if (t->labels.n < 2) {
 		err_set(e, t->ndocs ? "all documents have one label: nothing to tell apart"
 				    : "no documents to learn from");
 		return NULL;
 	}
-	struct learner l = { .m = start_model(t) };
-	size_t weights = mul_size(mul_size(l.m->rows, l.m->cols), sizeof *l.squares);
-	l.squares = mem_alloc(weights);
-	l.bias_squares = xcalloc(l.m->cols, sizeof *l.bias_squares);
-	for (int i = 0; i < BATCH; i++)
-		l.b.gradient[i] = xcalloc(l.m->cols, sizeof **l.b.gradient);
+	struct linear *m = start_model(t);
+	size_t cols = m->cols, pairs = mul_size(mul_size(m->rows, 2 * cols), sizeof(float));
+	struct learner l = { .t = t, .m = m, .tick = tick, .tick_ctx = ctx, .e = e };
+	l.pair = mem_alloc(pairs);
+	l.bias = xcalloc(2 * cols, sizeof *l.bias);
+	l.sum = xcalloc(cols, sizeof *l.sum);
 	*report = (struct linear_report){ .docs = t->ndocs, .features = t->features };
 	hash128_hex(fingerprint_end(t->data), report->data);
 	t->data = NULL;
-	int rc = learn(t, &l, tick, ctx, report, e);
-	mem_free(l.squares, weights);
-	free(l.bias_squares);
-	for (int i = 0; i < BATCH; i++) {
-		free(l.b.gradient[i]);
-		free(l.b.feature[i]);
-	}
-	if (rc < 0) {
-		linear_free(l.m);
-		return NULL;
-	}
-	return l.m;
+	int rc = learn(&l, threads);
+	report->loss = l.loss / (double)t->ndocs;
+	report->accuracy = (double)l.right / (double)t->ndocs;
+	memcpy(m->bias, l.bias, cols * sizeof *m->bias);
+	for (size_t r = 0; r < m->rows; r++)
+		memcpy(m->weight + r * cols, l.pair + r * 2 * cols, cols * sizeof *m->weight);
+	mem_free(l.pair, pairs);
+	free(l.bias);
+	free(l.sum);
+	if (rc == 0)
+		return m;
+	linear_free(m);
+	return NULL;
 }
