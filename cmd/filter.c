@@ -296,12 +296,14 @@ static void warn_fields(void)
 {
 	for (size_t i = 0; i < run.sieve.n; i++) {
 		const struct sieve_step *step = &run.sieve.steps[i];
-		uint64_t seen = 0;
-		for (uint64_t k = 0; k < common.threads; k++)
+		uint64_t asked = 0, seen = 0;
+		for (uint64_t k = 0; k < common.threads; k++) {
+			asked |= run.workers[k].asked[i];
 			seen |= run.workers[k].seen[i];
+		}
 		struct str f;
 		for (size_t k = 0; step->expr && (f = expr_field(step->expr, k)).p; k++)
-			if (!(seen >> k & 1))
+			if ((asked & ~seen) >> k & 1)
 				warn("no document has the field '%.*s' of: %s", (int)f.n, f.p, step->text);
 	}
 	for (uint64_t k = 0; k < common.threads; k++) {

@@ -255,20 +255,22 @@ static struct node *field(struct parser *p, struct str name, size_t at, int spli
 	size_t parts = 1;
 	for (size_t i = 0; split && i < name.n; i++)
 		parts += name.p[i] == '.';
+	/* Each key of the path ends in a NUL of its own. */
 	char *copy = arena_strndup(&x->arena, name.p, name.n);
 	f->path = arena_alloc(&x->arena, parts * sizeof *f->path);
-	for (const char *s = copy, *end = copy + name.n;;) {
-		const char *dot = split ? memchr(s, '.', (size_t)(end - s)) : NULL;
+	for (char *s = copy, *end = copy + name.n;;) {
+		char *dot = split ? memchr(s, '.', (size_t)(end - s)) : NULL;
 		f->path[f->npath++] = (struct str){ s, (size_t)((dot ? dot : end) - s) };
 		if (!dot)
 			break;
+		*dot = 0;
 		s = dot + 1;
 	}
 	for (f->index = 0; f->index < x->nfields; f->index++)
 		if (str_eq(x->fields[f->index], name))
 			return f;
 	if (x->nfields < sizeof x->fields / sizeof *x->fields)
-		x->fields[x->nfields++] = (struct str){ copy, name.n };
+		x->fields[x->nfields++] = (struct str){ arena_strndup(&x->arena, name.p, name.n), name.n };
 	return f;
 }
 

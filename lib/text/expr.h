@@ -32,9 +32,9 @@ struct str expr_field(const struct expr *x, size_t i);
 struct expr_env {
 	struct textstat *stats;
 	const struct doc *doc;
-	size_t label;        /* index of the most probable label */
-	const float *scores; /* [labels] probabilities */
-	uint64_t seen;  /* set by expr_true: bit of every field of that expression that the document has */
+	size_t label;         /* index of the most probable label */
+	const float *scores;  /* [labels] probabilities */
+	uint64_t asked, seen; /* set by expr_true: fields that it looked for, and that the document has */
 	int over_limit; /* set when a pattern took more steps than a match may, which counts as no match */
 	/* private */
 	struct arena arena;

@@ -63,11 +63,12 @@ static struct value json_value(const struct json *j)
 	return (struct value){ .type = EXPR_ANY, .list = j };
 }
 
-/* The field of the document, NULL when it has none; counted in env->seen. */
+/* The field of the document, NULL when it has none; noted in env->asked and env->seen. */
 static const struct json *find_field(const struct eval *v, const struct node *x)
 {
-	const struct doc_field *f =
-		v->env->doc ? doc_get(v->env->doc, x->path[0].p ? x->path[0].p : "") : NULL;
+	if (x->index < 64)
+		v->env->asked |= UINT64_C(1) << x->index;
+	const struct doc_field *f = v->env->doc ? doc_get(v->env->doc, x->path[0].p) : NULL;
 	if (!f)
 		return NULL;
 	const struct json *j = json_parse(&v->env->arena, f->value.p, f->value.n, JSON_LAX, NULL);
@@ -355,7 +356,7 @@ static struct value eval(const struct eval *v, const struct node *x)
 int expr_true(const struct expr *x, struct expr_env *env)
 {
 	struct eval v = { x, env };
-	env->seen = 0;
+	env->asked = env->seen = 0;
 	int r = is_true(&v, x->root);
 	arena_reset(&env->arena);
 	return r;

@@ -80,6 +80,7 @@ void sieve_worker_init(struct sieve_worker *w, const struct sieve *s)
 	*w = (struct sieve_worker){ .s = s };
 	textstat_init(&w->stats, s->words);
 	w->stats.c4 = limits_c4(&s->limits);
+	w->asked = xcalloc(s->n, sizeof *w->asked);
 	w->seen = xcalloc(s->n, sizeof *w->seen);
 	if (!s->model)
 		return;
@@ -96,6 +97,7 @@ void sieve_worker_release(struct sieve_worker *w)
 	free(w->scores);
 	words_release(&w->words);
 	linear_scratch_release(&w->scratch);
+	free(w->asked);
 	free(w->seen);
 }
 
@@ -135,6 +137,7 @@ static int is_true(struct sieve_worker *w, const struct expr *x, const struct do
 	w->env.label = w->label;
 	w->env.scores = w->scores;
 	int r = expr_true(x, &w->env);
+	w->asked[step] |= w->env.asked;
 	w->seen[step] |= w->env.seen;
 	return r;
 }

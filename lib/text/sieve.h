@@ -58,7 +58,7 @@ struct sieve_worker {
 	float *scores;      /* [labels] */
 	struct words words; /* in the classifier's mode, where that is not the statistics' */
 	struct linear_scratch scratch;
-	uint64_t *seen; /* [steps] fields that some document had */
+	uint64_t *asked, *seen; /* [steps] fields that were looked for, that some document had */
 };
 
 void sieve_worker_init(struct sieve_worker *w, const struct sieve *s);
