@@ -5,7 +5,7 @@
 f=$BIN/filter
 long='The cat and the dog sat with the old man that day, and they have to be fed.'
 {
-	printf '{"id": 1, "text": "%s %s %s %s", "lang": "en",  "n": 5}\n' "$long $long" "$long" "Some more of it." "And more."
+	printf '{"id": 1, "text": "%s %s %s %s", "lang": "en",  "n": 5}\n' "$long" "$long $long" "Some more of it," "And more."
 	printf '{"id": 2, "text": "short"}\n'
 	printf '{"id": 3, "text": "# # # # a # b", "n": 2, "lang": null, "drop_reason": "old"}\n'
 	printf '{"id": 4, "text": "One line of words here.\\nno mark\\nTwo lines of words here.\\nIt is three now.\\nAnd now four lines.\\nFive it is now.", "n": 9}\n'
