@@ -280,8 +280,10 @@ static struct node *score_of(struct parser *p, struct str label, size_t at)
 	struct buf known = { 0 };
 	p->x->scores = 1;
 	for (s->index = 0; s->index < p->x->nlabels; s->index++) {
-		if (str_eq(p->x->labels[s->index], label))
+		if (str_eq(p->x->labels[s->index], label)) {
+			buf_release(&known);
 			return s;
+		}
 		if (known.n < 200)
 			buf_addf(&known, "%s%.*s", known.n ? ", " : "", (int)p->x->labels[s->index].n,
 				p->x->labels[s->index].p);

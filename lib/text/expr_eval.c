@@ -254,8 +254,7 @@ static int matches(const struct eval *v, const struct node *x, struct str s)
 		m = v->env->match = xcalloc(1, sizeof *m);
 		m->md = pcre2_match_data_create(1, NULL);
 		m->mc = pcre2_match_context_create(NULL);
-		if (!m->md || !m->mc)
-			die("out of memory (pattern match)");
+		ASSERT(m->md && m->mc);
 		pcre2_set_match_limit(m->mc, 10000000);
 	}
 	int rc = pcre2_match(x->code, (PCRE2_SPTR)(s.p ? s.p : ""), s.n, 0, 0, m->md, m->mc);

@@ -466,8 +466,7 @@ static int is_url(struct words_en *en, const char *p, size_t n)
 	if (!en->md) {
 		en->md = pcre2_match_data_create(1, NULL);
 		en->mc = pcre2_match_context_create(NULL);
-		if (!en->md || !en->mc)
-			die("out of memory (pattern match)");
+		ASSERT(en->md && en->mc);
 		pcre2_set_match_limit(en->mc, 1000000);
 	}
 	return pcre2_match(url, (PCRE2_SPTR)p, n, 0, 0, en->md, en->mc) >= 0;
