@@ -173,7 +173,8 @@ int tok_finish(struct tokenizer *t, struct err *e)
 		return err_set(e, "the vocabulary is empty");
 	struct buf b = { 0 }, tmp = { 0 };
 	norm_init();
-	qsort(t->added, t->nadded, sizeof *t->added, by_id);
+	if (t->nadded)
+		qsort(t->added, t->nadded, sizeof *t->added, by_id);
 	t->special = xcalloc(t->vocab.n, 1);
 	for (size_t i = 0; i < t->nadded; i++) {
 		const struct added *a = &t->added[i];
