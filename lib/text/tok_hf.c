@@ -344,7 +344,10 @@ static int add_vocab(struct hf *h, const struct json *v)
 		if (rc)
 			break;
 		struct str s = spelled(h->t, v->kids[i].key, &b, &raw);
-		if (vocab_add(&h->t->vocab, id, s.p, s.n, !raw))
+		if (!raw && vocab_find(&h->t->vocab, s.p, s.n) != NO_ID)
+			rc = err_set(h->e, "byte %zu: model: vocab: \"%s\" is there twice", v->kids[i].at,
+				word(v->kids[i].key, w));
+		else if (vocab_add(&h->t->vocab, id, s.p, s.n, !raw))
 			rc = err_set(h->e, "byte %zu: model: vocab: id %u of \"%s\" is used twice",
 				v->kids[i].at, id, word(v->kids[i].key, w));
 	}

@@ -251,6 +251,8 @@ static int add_spellings(struct tokenizer *t, const struct json *v, struct err *
 		int raw = bytes_of_spelling(k->key.p, k->key.n, &b) != 0;
 		if (!json_is(k, JSON_NUMBER) || !k->is_int || k->i < 0 || k->i >= VOCAB_MAX)
 			rc = err_set(e, "byte %zu: not an id", k->at);
+		else if (!raw && vocab_find(&t->vocab, b.p ? b.p : "", b.n) != NO_ID)
+			rc = err_set(e, "byte %zu: this token was there before", k->at);
 		else if (vocab_add(&t->vocab, (uint32_t)k->i,
 				 raw   ? k->key.p
 				 : b.p ? b.p
