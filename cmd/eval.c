@@ -80,9 +80,11 @@ static size_t window(void)
 	return context < model->config.context ? (size_t)context : model->config.context;
 }
 
-static void emit(void *ctx, const struct buf *b)
+static void emit(void *ctx, const struct buf *b, int is_total)
 {
 	(void)ctx;
+	if (is_total && common.log && log_append(common.log, b, &err) < 0)
+		die("%s", err.msg);
 	writer_add(out, b->p, b->n);
 	writer_add(out, "\n", 1);
 	if (writer_check(out, &err) < 0)
@@ -141,7 +143,7 @@ static void document_done(void *ctx, void *user, const struct loss_total *t)
 			buf_addf(&line, "\"id\":%s,", it->id);
 		add_loss(&line, t);
 		buf_addc(&line, '}');
-		emit(NULL, &line);
+		emit(NULL, &line, 0);
 	}
 	free(it->id);
 	free(it);
@@ -239,7 +241,7 @@ static void run_loss(char **files, size_t n)
 	add_loss(&line, &total);
 	buf_addf(&line, ",\"context\":%zu,\"stride\":%zu,\"dtype\":\"%s\"}", c, s,
 		compute() == DTYPE_BF16 ? "bf16" : "f32");
-	emit(NULL, &line);
+	emit(NULL, &line, 1);
 	info("%llu tokens, loss %.4f, perplexity %.3f, %.4f bits per byte", (unsigned long long)total.scored,
 		total.nats / (double)total.scored, exp(total.nats / (double)total.scored),
 		total.byte_nats / log(2) / (double)total.bytes);
@@ -456,8 +458,6 @@ int main(int argc, char **argv)
 		die("%s", err.msg);
 	if (bad)
 		warn("%llu bad records skipped", (unsigned long long)bad);
-	if (common.log && line.n && loss && log_append(common.log, &line, &err) < 0)
-		die("%s", err.msg);
 	buf_release(&line);
 	model_free(model);
 	return cmd_end();

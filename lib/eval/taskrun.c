@@ -52,10 +52,10 @@ static void start_line(struct taskrun *r, const char *chain)
 	json_add_cstr(&r->line, chain);
 }
 
-static void end_line(struct taskrun *r)
+static void end_line(struct taskrun *r, int is_total)
 {
 	buf_addc(&r->line, '}');
-	r->o->emit(r->o->ctx, &r->line);
+	r->o->emit(r->o->ctx, &r->line, is_total);
 }
 
 static void add_strings(struct buf *b, const char *key, const struct str *s, size_t n)
@@ -104,7 +104,7 @@ static void count(struct taskrun *r, size_t chain, size_t item, const struct tas
 		json_add_num(b, v);
 	}
 	if (r->o->per_item)
-		end_line(r);
+		end_line(r, 0);
 }
 
 static void report(struct taskrun *r)
@@ -138,7 +138,7 @@ static void report(struct taskrun *r)
 		json_add_cstr(b, r->o->compute == DTYPE_BF16 ? "bf16" : "f32");
 		add_key(b, "hash");
 		json_add_cstr(b, hex);
-		end_line(r);
+		end_line(r, 1);
 	}
 }
 

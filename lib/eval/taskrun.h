@@ -16,7 +16,7 @@ struct task_options {
 	size_t bootstrap; /* resamples for standard errors without closed form */
 	uint64_t seed;
 	int per_item;
-	void (*emit)(void *ctx, const struct buf *line); /* a JSON line, without its newline */
+	void (*emit)(void *ctx, const struct buf *line, int is_total); /* a JSON line, without its newline */
 	void (*tick)(void *ctx, size_t done, size_t total);
 	void *ctx;
 };

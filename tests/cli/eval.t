@@ -91,6 +91,8 @@ for opts in '-j 1 --batch 1' '-j 2 --batch 3'; do
 	ev -m model --task choice.json --task gen.json $opts >u.jsonl
 	same "the same bytes with $opts" t.jsonl u.jsonl
 done
+ev -m model --task gen.json --per-item --log log.jsonl >u.jsonl
+is "totals go to the log" "$(cat log.jsonl)" "$(grep -v '"item":' u.jsonl)"
 is "a line an item" "$(ev -m model --task gen.json --per-item --limit 2 | grep -c '"item":')" 4
 fails 1 "a task file that is none" "gone.json: cannot open" "$BIN/eval" -m model --task gone.json
 echo '{"output_type":"loglikelihood","data":"q.jsonl","doc_to_text":"{{w}}","doc_to_target":"a"}' >w.json
