@@ -35,11 +35,8 @@ size_t common_prefix(const uint32_t *a, size_t n, const uint32_t *b, size_t m)
 
 void prefix_set(struct prefix *p, const uint32_t *ids, size_t n)
 {
-	size_t same = common_prefix(p->ids, p->n, ids, n);
-	struct cache *old = p->cache;
-	p->cache = cache_fit(old, &p->capacity, p->model, n);
-	if (p->cache != old)
-		same = 0;
+	size_t same = p->cache && p->capacity >= n ? common_prefix(p->ids, p->n, ids, n) : 0;
+	p->cache = cache_fit(p->cache, &p->capacity, p->model, n);
 	cache_truncate(p->cache, same);
 	GROW(p->ids, p->cap_ids, n);
 	if (n)
