@@ -84,6 +84,29 @@ int pipeline_run(const struct pipeline *p, void *ctx, int threads)
 	return r.rc;
 }
 
+/*
+ * libgomp's threads spin for milliseconds at a barrier. Alone on the machine that is right; beside one other
+ * busy program a training step took five times as long. A shorter spin costs nothing measurable alone
+ * (BENCHMARKS.md), but libgomp reads its environment in a constructor of its own, so this has to run before
+ * any: .preinit_array does. Whoever sets OMP_WAIT_POLICY or GOMP_SPINCOUNT keeps his choice. Sanitizers start
+ * there too, and want to be first.
+ */
+#if defined(__linux__) && defined(__ELF__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define NO_PREINIT
+#endif
+#endif
+#ifndef NO_PREINIT
+static void shorten_spin(void)
+{
+	if (!getenv("OMP_WAIT_POLICY"))
+		setenv("GOMP_SPINCOUNT", "10000", 0);
+}
+__attribute__((section(".preinit_array"), used)) static void (*const preinit)(void) = shorten_spin;
+#endif
+#endif
+
 int par_threads(void)
 {
 	/* omp_get_max_threads knows OMP_NUM_THREADS, omp_get_num_procs the affinity mask. */
