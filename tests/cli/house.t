@@ -29,13 +29,11 @@ for p in "$ROOT"/cmd/*.c; do
 	fails 2 "$name: a missing value is a usage error" "^$name: --seed wants a value" "$bin" --seed
 	fails 2 "$name: a malformed count is a usage error" "^$name: --seed wants a count" "$bin" --seed banana
 	if [ -n "$have_mandoc" ]; then
-		# Every option that the SYNOPSIS shows is one that -h knows.
-		synopsis=$(mandoc -T ascii -O width=100 "$man" | sed 's/.\x08//g' | awk '/^SYNOPSIS/{p=1;next} /^[A-Z]/{p=0} p' |
-			grep -oE -- '--[a-z][a-z0-9-]*' | sed 's/^--//' | sort -u)
-		unknown=$(for o in $synopsis; do help_options "$bin" | grep -qx -- "$o" || echo "$o"; done)
-		is "$name: SYNOPSIS names no unknown option" "$unknown" ""
-		usage=$("$bin" --help | awk '/^usage:|^       /{print;next}{exit}' | grep -oE -- '--[a-z][a-z0-9-]*' | sed 's/^--//' | sort -u)
-		is "$name: SYNOPSIS and usage show the same long options" "$usage" "$synopsis"
+		# Word for word, line breaks aside.
+		synopsis=$(mandoc -T ascii -O width=200 "$man" | sed 's/.\x08//g' | awk '/^SYNOPSIS/{p=1;next} /^[A-Z]/{p=0} p' |
+			tr -s ' \n' ' ')
+		usage=$("$bin" --help | awk '/^usage:|^       /{sub(/^usage:/, ""); print; next} {exit}' | tr -s ' \n' ' ')
+		is "$name: -h shows the SYNOPSIS" "$usage" "$synopsis"
 	else
 		skip "$name: SYNOPSIS against -h" "mandoc is not installed"
 	fi
@@ -43,7 +41,7 @@ done
 
 if [ -n "$have_mandoc" ]; then
 	for m in "$ROOT"/man/*.[1-9]; do
-		is "mandoc -Tlint $(basename "$m")" "$(mandoc -Tlint -W warning "$m" 2>&1 | grep -v 'referenced manual not found')" ""
+		is "mandoc -Tlint $(basename "$m")" "$(mandoc -Tlint "$m" 2>&1)" ""
 	done
 else
 	skip "mandoc -Tlint" "mandoc is not installed"
