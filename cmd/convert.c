@@ -80,7 +80,6 @@ static void add_shape(struct buf *b, const struct param *p)
 
 static void show_json(const struct model *m, struct buf *b)
 {
-	const char *type = dtype_name(m->config.file_dtype);
 	struct arena a = { 0 };
 	struct buf config = { 0 };
 	config_json(&m->config, m->config.file_dtype, &config);
@@ -95,7 +94,7 @@ static void show_json(const struct model *m, struct buf *b)
 	for (size_t i = 0; i < m->nparams; i++) {
 		buf_adds(b, i ? ",{\"name\":" : "{\"name\":");
 		json_add_cstr(b, m->params[i].name);
-		buf_addf(b, ",\"dtype\":\"%s\",\"shape\":", type);
+		buf_addf(b, ",\"dtype\":\"%s\",\"shape\":", dtype_name(m->params[i].file_dtype));
 		add_shape(b, &m->params[i]);
 		buf_addc(b, '}');
 	}
@@ -106,10 +105,9 @@ static void show_json(const struct model *m, struct buf *b)
 
 static void show_text(const struct model *m, struct buf *b)
 {
-	const char *type = dtype_name(m->config.file_dtype);
 	config_json(&m->config, m->config.file_dtype, b);
 	for (size_t i = 0; i < m->nparams; i++) {
-		buf_addf(b, "%-56s %-4s ", m->params[i].name, type);
+		buf_addf(b, "%-56s %-4s ", m->params[i].name, dtype_name(m->params[i].file_dtype));
 		add_shape(b, &m->params[i]);
 		buf_addc(b, '\n');
 	}
@@ -187,9 +185,9 @@ static int format_of(const char *out)
 {
 	if (to >= 0)
 		return to;
-	if (strcmp(out, "-") == 0 || str_ends(out, ".safetensors"))
+	if (strcmp(out, "-") == 0 || str_ends(out, ".safetensors") || str_ends(out, ".safetensors.gz"))
 		return TO_SAFETENSORS;
-	return str_ends(out, ".bin") ? TO_LLAMA2C : TO_HF;
+	return str_ends(out, ".bin") || str_ends(out, ".bin.gz") ? TO_LLAMA2C : TO_HF;
 }
 
 /* llama2.c looks for a tokenizer.bin: it is put beside the model when the format can say the tokenizer. */
@@ -278,6 +276,8 @@ static void check_usage(int n)
 		die_usage("--json goes with --show");
 	if (!show && !reference && !common.output)
 		die_usage("wants -o OUT");
+	if (!show && !reference && to == TO_HF && strcmp(common.output, "-") == 0)
+		die_usage("a directory cannot go to stdout: --to safetensors can");
 	if (reference && dtype_choice == 2)
 		die_usage("--verify computes in f32 or bf16");
 	if (!(tol >= 0))

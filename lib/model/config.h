@@ -51,7 +51,8 @@ struct config {
 	int64_t bos, eos, pad; /* -1: none */
 	int64_t eos_list[8];   /* eos_token_id as a list, eos first; carried along while its first is eos */
 	size_t neos;
-	enum dtype file_dtype; /* `dtype` / `torch_dtype` */
+	enum dtype file_dtype; /* `dtype` / `torch_dtype`; of a loaded model that of its weights, f32 where
+				  they differ */
 };
 
 /* From JSON text; name is for messages. Unknown model_type, missing and absurd values are errors that name

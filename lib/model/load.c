@@ -128,9 +128,14 @@ int load_weights(struct model *m, struct safetensors **files, const char **file_
 	int rc = bind_tensors(m, files, file_names, n, name, views, e);
 	if (rc == 0) {
 		model_alloc(m);
-		for (size_t i = 0; i < m->nparams; i++)
-			copy_tensor(&m->params[i], views[i]);
 		m->config.file_dtype = views[0]->dtype;
+		for (size_t i = 0; i < m->nparams; i++) {
+			copy_tensor(&m->params[i], views[i]);
+			m->params[i].file_dtype = views[i]->dtype;
+			/* Written in one type again, nothing may be lost. */
+			if (views[i]->dtype != views[0]->dtype)
+				m->config.file_dtype = DTYPE_F32;
+		}
 	}
 	free(views);
 	return rc;

@@ -31,10 +31,11 @@ struct param {
 	size_t shape[2], count;
 	enum param_group group;
 	enum param_init init;
-	double std;    /* of INIT_NORMAL */
-	float *w;      /* master weights, f32 */
-	float *g;      /* gradient, NULL until model_want_grads */
-	size_t offset; /* of w[0] in the model's one array of weights (and of g) */
+	enum dtype file_dtype; /* as stored where it was read from; f32 otherwise */
+	double std;            /* of INIT_NORMAL */
+	float *w;              /* master weights, f32 */
+	float *g;              /* gradient, NULL until model_want_grads */
+	size_t offset;         /* of w[0] in the model's one array of weights (and of g) */
 };
 
 struct model {

@@ -133,7 +133,7 @@ static int compare(const struct tensor_view *t, const float *got, double tol, st
 		double d = (double)got[i] - (double)want;
 		diff += d * d;
 		norm += (double)want * (double)want;
-		if (!(fabs(d) <= max))
+		if (!(fabs(d) <= max) && !isnan(max))
 			max = fabs(d);
 	}
 	double rel = diff == 0 ? 0 : sqrt(diff) / sqrt(norm);

@@ -180,8 +180,10 @@ int model_save_new_dir(const struct model *m, const char *dir, enum dtype t, str
 	/* rename replaces an empty folder, and no other. */
 	if (path_exists(place) && (!path_is_dir(place) || rmdir(place) < 0))
 		rc = err_set(e, "%s: is there already", dir);
+	else if (path_mkdir(temp, e) < 0)
+		rc = err_set(e, "%s: cannot create:", dir);
 	else
-		rc = path_mkdir(temp, e);
+		rc = 0;
 	if (rc == 0) {
 		rc = model_save_dir(m, temp, t, 0, e);
 		if (rc == 0 && rename(temp, place) < 0)

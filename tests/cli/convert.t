@@ -70,6 +70,12 @@ like "--show --json" "$("$C" --show --json dir)" '^\{"config":\{.*"parameters":[
 "$C" --average -o mean.safetensors back.safetensors back.safetensors
 same "the mean of a model with itself" mean.safetensors back.safetensors
 fails 1 "the mean of different models" "has another config than" "$C" --average -o x "$M" "$REF/llama-yarn.safetensors"
+"$C" -o back.safetensors.gz dir && gzip -dc back.safetensors.gz >plain
+same "a name in .gz is compressed" plain back.safetensors
+"$C" --verify "$R" -o nan.safetensors "$M" >/dev/null
+put_nan nan.safetensors $(($(wc -c <nan.safetensors) - 12)) # the last logit but one; at the end stands the loss
+like "a difference that is no number is shown" "$("$C" --verify nan.safetensors "$M" 2>/dev/null | head -n 1)" \
+	'^\{"tensor": "logits", "max_abs": null, "rel": null, "ok": false\}$'
 fails 1 "a directory is not overwritten" "^convert: dir: is there already" "$C" -o dir "$M"
 mkdir empty
 check "an empty one is" "$C" -o empty/ "$M"
@@ -106,7 +112,9 @@ echo '{"weight_map": {"a": "part.safetensors"}}' >broken/model.safetensors.index
 cp "$R" broken/part.safetensors
 fails 1 "a tensor without place" "part.safetensors: tensor '.*' has no place in a qwen3" "$C" --show broken
 fails 1 "no llama2.c for Qwen" "cannot be written: llama2.c has only the llama" "$C" -o x.bin "$M"
+fails 1 "a folder that is not there" "^convert: no/such: cannot create: No such file" "$C" -o no/such "$M"
 fails 2 "no output" "wants -o OUT" "$C" "$M"
+fails 2 "a directory to stdout" "a directory cannot go to stdout" "$C" --to hf -o - "$M"
 fails 2 "no model" "wants one model" "$C" -o x
 fails 2 "--grad without --verify" "go with --verify" "$C" --grad -o x "$M"
 fails 2 "two jobs" "exclude each other" "$C" --show --average "$M" "$M"

@@ -77,6 +77,11 @@ $(head -n 5 t.stderr)"
 	rm -f t.stdout t.stderr
 }
 
+# put_nan FILE AT: the float at that byte is no number any more
+put_nan() {
+	printf '\000\000\300\177' | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+
 # skip DESC REASON: cannot run here; counted at the end of make check
 skip() {
 	t_count=$((t_count + 1))

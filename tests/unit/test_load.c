@@ -20,7 +20,13 @@ struct spelling {
 	const char *as;       /* ... under this name */
 	const char *extra[2]; /* tensors of one value added */
 	enum dtype type;
+	const char *wide; /* tensor in f32 among the others of `type` */
 };
+
+static enum dtype type_of(const struct spelling *s, const char *name)
+{
+	return s->wide && strcmp(name, s->wide) == 0 ? DTYPE_F32 : s->type;
+}
 
 static const char *name_of(const struct spelling *s, const char *name)
 {
@@ -50,8 +56,8 @@ static void write_model(const struct model *m, const struct spelling *s)
 	safetensors_writer_meta(out, "config", config.p, config.n);
 	for (size_t i = 0; i < m->nparams; i++)
 		if (!s->drop || strcmp(m->params[i].name, s->drop) != 0)
-			safetensors_writer_declare(out, name_of(s, m->params[i].name), s->type,
-				m->params[i].ndim, m->params[i].shape);
+			safetensors_writer_declare(out, name_of(s, m->params[i].name),
+				type_of(s, m->params[i].name), m->params[i].ndim, m->params[i].shape);
 	for (size_t i = 0; i < 2 && s->extra[i]; i++)
 		safetensors_writer_declare(out, s->extra[i], DTYPE_F32, 1, &one);
 	safetensors_writer_begin(out, w);
@@ -86,7 +92,11 @@ static void accept(const char *what, const struct model *m, struct spelling s)
 	write_model(m, &s);
 	struct model *got = model_load(path, &e);
 	ok(got && memcmp(got->weights, m->weights, m->count * sizeof *m->weights) == 0, "%s %s", what, e.msg);
-	ok(got && got->config.file_dtype == s.type, "%s: its type is kept", what);
+	ok(got && got->config.file_dtype == (s.wide ? DTYPE_F32 : s.type), "%s: its type is kept", what);
+	int same = got != NULL;
+	for (size_t i = 0; got && i < got->nparams; i++)
+		same &= got->params[i].file_dtype == type_of(&s, got->params[i].name);
+	ok(same, "%s: that of every tensor", what);
 	model_free(got);
 }
 
@@ -118,6 +128,8 @@ int main(void)
 		(struct spelling){
 			.rename = "model.embed_tokens.weight", .as = "lm_head.weight", .type = DTYPE_F64 });
 	accept("post-norms", untied, (struct spelling){ 0 });
+	accept("norms in a wider type", tied,
+		(struct spelling){ .type = DTYPE_BF16, .wide = "model.norm.weight" });
 	refuse("'lm_head.weight' is missing", untied, (struct spelling){ .drop = "lm_head.weight" });
 	refuse("'model.layers.1.mlp.up_proj.weight' is missing", tied,
 		(struct spelling){ .drop = "model.layers.1.mlp.up_proj.weight" });
