@@ -62,7 +62,7 @@ static struct model *load(const char *path)
 	if (!tokenizer)
 		return m;
 	tokenizer_free(m->tokenizer);
-	m->tokenizer = tokenizer_load(tokenizer, NULL, &e);
+	m->tokenizer = model_tokenizer(tokenizer, NULL, &e);
 	if (!m->tokenizer)
 		die("%s", e.msg);
 	if (tokenizer_vocab(m->tokenizer) > m->config.vocab)

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/opt.h"
 #include "base/version.h"
+#include "model/model.h"
 #include "text/doc.h"
 #include "text/pretok.h"
 #include "text/tokenizer.h"
@@ -341,7 +342,7 @@ static void summary(double seconds)
 
 static void load_tokenizer(void)
 {
-	run.t = tokenizer_load(model, pattern, &run.err);
+	run.t = model_tokenizer(model, pattern, &run.err);
 	if (!run.t)
 		die("%s", run.err.msg);
 	detail("%s: %u ids; Unicode %s", model, tokenizer_vocab(run.t), uni_version());

@@ -475,7 +475,7 @@ static void prepare(struct job *j)
 {
 	struct config c;
 	uint64_t limit_then = j->state.limit;
-	if (tokenizer_file && !(j->tokenizer = tokenizer_load(tokenizer_file, NULL, &err)))
+	if (tokenizer_file && !(j->tokenizer = model_tokenizer(tokenizer_file, NULL, &err)))
 		die("%s", err.msg);
 	if (j->going_on) {
 		char *dir = ckpt_path(common.output, j->saved);

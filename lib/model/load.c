@@ -9,7 +9,6 @@
 #include "model/net.h"
 #include "text/tokenizer.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -200,11 +199,8 @@ static int has_tokenizer(const char *dir)
 {
 	static const char *const files[] = { "tokenizer.json", "tokenizer.model", "merges.txt", "vocab.bpe" };
 	int found = 0;
-	for (size_t i = 0; !found && i < sizeof files / sizeof *files; i++) {
-		char *path = path_join(dir, files[i]);
-		found = path_exists(path);
-		free(path);
-	}
+	for (size_t i = 0; !found && i < sizeof files / sizeof *files; i++)
+		found = dir_has(dir, files[i]);
 	return found;
 }
 
@@ -344,48 +340,9 @@ static struct model *load_dir(const char *dir, struct err *e)
 	return m;
 }
 
-static int has_file(const char *dir, const char *file)
-{
-	char *path = path_join(dir, file);
-	int found = path_exists(path);
-	free(path);
-	return found;
-}
-
-/* The checkpoint of a run: what `latest` points to, else the newest complete step-N. To be freed; NULL: none.
- */
-static char *run_checkpoint(const char *run)
-{
-	char *latest = path_join(run, "latest"), *best = NULL;
-	if (has_file(latest, "config.json"))
-		return latest;
-	free(latest);
-	DIR *d = opendir(run);
-	struct dirent *f;
-	unsigned long long best_step = 0;
-	while (d && (f = readdir(d)) != NULL) {
-		char *end;
-		if (strncmp(f->d_name, "step-", 5) != 0 || f->d_name[5] < '0' || f->d_name[5] > '9')
-			continue;
-		unsigned long long step = strtoull(f->d_name + 5, &end, 10);
-		char *path = path_join(run, f->d_name);
-		if (*end || (best && step < best_step) || !has_file(path, "config.json") ||
-			!has_file(path, "model.safetensors")) {
-			free(path);
-			continue;
-		}
-		free(best);
-		best = path;
-		best_step = step;
-	}
-	if (d)
-		closedir(d);
-	return best;
-}
-
 static struct model *load_any_dir(const char *path, struct err *e)
 {
-	if (has_file(path, "config.json"))
+	if (dir_has(path, "config.json"))
 		return load_dir(path, e);
 	char *dir = run_checkpoint(path);
 	if (!dir) {

@@ -8,6 +8,11 @@
 #include "model/model.h"
 #include "tensor/safetensors.h"
 
+int dir_has(const char *dir, const char *file);
+/* The checkpoint of a run: what `latest` points to, else the newest complete step-N. To be freed; NULL: none.
+ */
+char *run_checkpoint(const char *run);
+
 /* Reads the weights of m (a shell: see net.h) out of n files; name is for messages about what is missing. */
 int load_weights(struct model *m, struct safetensors **files, const char **file_names, size_t n,
 	const char *name, struct err *e);

@@ -63,6 +63,9 @@ struct param *model_param(const struct model *m, const char *name); /* NULL when
  * in its metadata, llama2.c .bin, "-". Missing, superfluous and misshapen tensors are errors that name them.
  */
 struct model *model_load(const char *path, struct err *e);
+/* TOKENIZER as CLI.md defines it: whatever tokenizer_load reads, and what a run or a .safetensors carries.
+ * pattern as there. */
+struct tokenizer *model_tokenizer(const char *path, const char *pattern, struct err *e);
 /* A Hugging Face directory that AutoModelForCausalLM loads: config.json, model.safetensors, tokenizer.json
  * (when there is one), generation_config.json. Written into `dir`, which exists; each file by rename, synced
  * if `sync`. */
