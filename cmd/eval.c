@@ -8,6 +8,7 @@
 #include "base/opt.h"
 #include "text/tokfile.h"
 #include "tensor/kern.h"
+#include "model/sample.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -211,6 +212,22 @@ static void add_documents(struct perplexity *p, char *file, struct reader *r)
 	docs_close(s);
 }
 
+static void show_loss(void)
+{
+	char bits[48] = "";
+	if (!total.scored) {
+		warn("nothing to score: %llu documents, %llu tokens", (unsigned long long)total.docs,
+			(unsigned long long)total.tokens);
+		return;
+	}
+	double mean = total.nats / (double)total.scored;
+	if (total.bytes)
+		snprintf(bits, sizeof bits, ", %.4f bits per byte",
+			total.byte_nats / log(2) / (double)total.bytes);
+	info("%llu tokens, loss %.4f, perplexity %.3f%s", (unsigned long long)total.scored, mean, exp(mean),
+		bits);
+}
+
 static void run_loss(char **files, size_t n)
 {
 	static char dash[] = "-";
@@ -236,15 +253,15 @@ static void run_loss(char **files, size_t n)
 	perplexity_flush(p);
 	perplexity_free(p);
 	progress_end(&progress);
+	if (!isfinite(total.nats))
+		die("%s: the model's log-probabilities are not finite", model_path);
 	buf_reset(&line);
 	buf_addf(&line, "{\"documents\":%llu,", (unsigned long long)total.docs);
 	add_loss(&line, &total);
 	buf_addf(&line, ",\"context\":%zu,\"stride\":%zu,\"dtype\":\"%s\"}", c, s,
 		compute() == DTYPE_BF16 ? "bf16" : "f32");
 	emit(NULL, &line, 1);
-	info("%llu tokens, loss %.4f, perplexity %.3f, %.4f bits per byte", (unsigned long long)total.scored,
-		total.nats / (double)total.scored, exp(total.nats / (double)total.scored),
-		total.byte_nats / log(2) / (double)total.bytes);
+	show_loss();
 }
 
 /* --- tasks
@@ -344,6 +361,28 @@ static void run_verify(char **files, size_t n)
 	free(checks);
 }
 
+/* The record of r with its log-probabilities, as the line to write. */
+static int rescored(const struct doc *d, const struct rescore *r)
+{
+	struct buf v = { 0 };
+	int finite = 1;
+	buf_addc(&v, '[');
+	for (size_t k = 0; k + r->first < r->ids.n; k++) {
+		if (k)
+			buf_addc(&v, ',');
+		json_add_f32(&v, r->logp[k]);
+		finite &= isfinite(r->logp[k]) != 0;
+	}
+	buf_addc(&v, ']');
+	struct doc_field change = { str_of(as), { v.p, v.n }, 0 };
+	buf_reset(&line);
+	doc_add_changed(&line, d, &change, 1);
+	buf_release(&v);
+	return finite ? 0
+		      : err_set(&err, "%s:%llu: the model's log-probabilities are not finite", d->file,
+				(unsigned long long)d->line);
+}
+
 /* The records of a batch, scored together. */
 static void rescore_batch(struct scorer *s, struct doc_batch *b, struct rescore *r, struct score_item *items)
 {
@@ -365,21 +404,12 @@ static void rescore_batch(struct scorer *s, struct doc_batch *b, struct rescore 
 	}
 	scorer_run(s, items, n);
 	for (size_t i = 0; i < b->n; i++) {
-		struct buf v = { 0 };
 		if (b->docs[i].bad)
 			continue;
-		buf_addc(&v, '[');
-		for (size_t k = 0; k + r[i].first < r[i].ids.n; k++) {
-			if (k)
-				buf_addc(&v, ',');
-			json_add_f32(&v, r[i].logp[k]);
-		}
-		buf_addc(&v, ']');
-		struct doc_field change = { str_of(as), { v.p, v.n }, 0 };
-		buf_reset(&line);
-		doc_add_changed(&line, &b->docs[i], &change, 1);
-		writer_add(out, line.p, line.n);
-		buf_release(&v);
+		if (rescored(&b->docs[i], &r[i]) < 0)
+			skip(err.msg);
+		else
+			writer_add(out, line.p, line.n);
 	}
 	if (writer_flush(out) < 0 && writer_check(out, &err) < 0)
 		die("%s", err.msg);
@@ -424,10 +454,14 @@ static void check_options(int files)
 				: "one of --loss, --task, --rescore, --verify is missing");
 	if (!verifiers.n && !model_path)
 		die_usage("-m MODEL is missing");
-	if (context < 1 || stride < 1 || batch < 1 || batch > 4096 || limit < 1)
-		die_usage("--context, --stride, --batch and --limit are at least 1");
-	if (!isnan(temp) && !(temp >= 0 && temp <= 1e6))
-		die_usage("--temp is from 0 upwards");
+	if (model_path && strcmp(model_path, "-") == 0 && (loss || rescore) && !files)
+		die_usage("-m - reads standard input: name files");
+	if (context < 1 || stride < 1 || limit < 1)
+		die_usage("--context, --stride and --limit are at least 1");
+	if (batch < 1 || batch > 4096)
+		die_usage("--batch is from 1 to 4096");
+	if (!isnan(temp) && !sample_temp_ok(temp))
+		die_usage("--temp is " SAMPLE_TEMP_RANGE ", not %g", temp);
 	if (tasks.n && !loss && files)
 		die_usage("--task reads the data that its file names: no operands");
 }

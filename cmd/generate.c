@@ -174,10 +174,17 @@ static int next(void *ctx, struct decode_prompt *p)
 /* --- output
  * --------------------------------------------------------------------------------------------------- */
 
+/* What is there is shown at once; in a compressed file it would only cost room. */
+static void flush(void)
+{
+	if (!common.output || !str_ends(common.output, ".gz"))
+		writer_flush(out);
+}
+
 static void show(const struct completion *c, size_t from)
 {
 	writer_add(out, c->text.text.p + from, c->text.text.n - from);
-	writer_flush(out);
+	flush();
 }
 
 static size_t shown;
@@ -287,7 +294,7 @@ static void write_json(const struct completion *c, const struct record *r)
 		buf_adds(&line, "}\n");
 	}
 	writer_add(out, line.p, line.n);
-	writer_flush(out);
+	flush();
 }
 
 static int done(void *ctx, const struct completion *c)
@@ -298,7 +305,7 @@ static int done(void *ctx, const struct completion *c)
 		write_json(c, r);
 	} else {
 		writer_add(out, "\n", 1);
-		writer_flush(out);
+		flush();
 	}
 	shown = 0;
 	completions++;
@@ -338,10 +345,16 @@ static void check_options(int files)
 		die_usage("-m MODEL is missing");
 	if (prompt && files)
 		die_usage("either -p or files");
-	if (samples < 1 || samples > 1000000 || max_tokens < 1 || batch < 1 || batch > 4096)
-		die_usage("-n, --max-tokens and --batch are at least 1");
-	if (greedy)
-		temp = 0;
+	if (strcmp(model_path, "-") == 0 && !prompt && !files)
+		die_usage("-m - reads standard input: give -p or files");
+	if (samples < 1 || samples > 1000000)
+		die_usage("-n is from 1 to 1000000");
+	if (max_tokens < 1 || context < 1)
+		die_usage("--max-tokens and --context are at least 1");
+	if (batch < 1 || batch > 4096)
+		die_usage("--batch is from 1 to 4096");
+	if (greedy || temp == 0)
+		temp = 0; /* without a sign */
 	params.sample = (struct sample_params){ temp, (size_t)top_k, top_p, min_p, repeat_penalty,
 		(size_t)repeat_last_n };
 	if (sample_params_check(&params.sample, &err) < 0)

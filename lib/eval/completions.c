@@ -1,5 +1,6 @@
 #include "eval/completions.h"
 #include "base/mem.h"
+#include "model/sample.h"
 
 #include <stdlib.h>
 
@@ -97,8 +98,8 @@ static int read_record(
 		return -1;
 	const struct doc_field *f = doc_get(d, "temperature");
 	const struct json *t = f ? json_parse(a, f->value.p, f->value.n, JSON_STRICT, NULL) : NULL;
-	if (f && (!json_is(t, JSON_NUMBER) || !(t->d >= 0 && t->d <= 1e6)))
-		return err_set(e, "temperature is no number from 0 upwards");
+	if (f && (!json_is(t, JSON_NUMBER) || !sample_temp_ok(t->d)))
+		return err_set(e, "temperature is no number that is " SAMPLE_TEMP_RANGE);
 	r->temp = t ? t->d : 1;
 	if (!r->first && r->ids.n)
 		return err_set(e, "prompt_tokens is empty: the first token has nothing to follow");
@@ -122,11 +123,11 @@ int rescore_read(struct rescore *r, const struct doc *d, size_t vocab, size_t co
 
 struct score_item rescore_item(struct rescore *r)
 {
-	/* As decode.c: temperature 0 counts as 1. */
-	float inv_temp = r->temp == 0 ? 1 : (float)(1 / r->temp);
-	return (struct score_item){
-		.ids = r->ids.v, .n = r->ids.n, .first = r->first, .inv_temp = inv_temp, .logp = r->logp
-	};
+	return (struct score_item){ .ids = r->ids.v,
+		.n = r->ids.n,
+		.first = r->first,
+		.inv_temp = sample_inv_temp(r->temp),
+		.logp = r->logp };
 }
 
 void rescore_release(struct rescore *r)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "tensor/kern.h"
 
+#include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 
@@ -156,6 +157,8 @@ static void draw(struct decoder *d, size_t i, struct sampler *s)
 	slot->drawn = sampler_draw(s, logits, past.v, past.n, &c->rng);
 	if (slot->drawn != NO_TOKEN)
 		keep_logp(d, c, logits, slot->drawn, s);
+	if (slot->drawn != NO_TOKEN && !isfinite(c->logp[c->ids.n]))
+		slot->drawn = NO_TOKEN;
 	ids_release(&past);
 }
 
@@ -223,7 +226,7 @@ static int step(struct decoder *d, struct err *e)
 		draw(d, i, d->samplers[omp_get_thread_num()]);
 	for (size_t i = 0; i < n; i++) {
 		if (d->row[i]->drawn == NO_TOKEN)
-			return err_set(e, "the model gives no finite logits");
+			return err_set(e, "the model's logits are not finite");
 		take_token(d, d->row[i]);
 	}
 	d->stats->seconds += now_seconds() - start;
@@ -259,7 +262,7 @@ static void decoder_init(struct decoder *d, struct model *m, enum dtype compute)
 {
 	size_t tokens = d->p->parallel > PREFILL_TOKENS ? d->p->parallel : PREFILL_TOKENS;
 	d->model = m;
-	d->inv_temp = d->p->sample.temp == 0 ? 1 : (float)(1 / d->p->sample.temp);
+	d->inv_temp = sample_inv_temp(d->p->sample.temp);
 	d->session = session_new(m, compute, tokens, 0);
 	prefix_init(&d->prefix, m, d->session, tokens);
 	d->slots = xcalloc(d->p->parallel, sizeof *d->slots);

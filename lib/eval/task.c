@@ -2,6 +2,7 @@
 #include "eval/template.h"
 #include "base/io.h"
 #include "base/map.h"
+#include "model/sample.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -125,8 +126,8 @@ static int set_generation(struct task *t, const struct json *f, struct err *e)
 		return err_set(e, "max_gen_toks is at least 1");
 	t->max_gen_toks = (size_t)max;
 	t->temp = json_bool(g, "do_sample", 1) ? json_num(g, "temperature", 0) : 0;
-	if (!(t->temp >= 0 && t->temp <= 1e6))
-		return err_set(e, "temperature is not negative");
+	if (!sample_temp_ok(t->temp))
+		return err_set(e, "temperature is " SAMPLE_TEMP_RANGE);
 	t->stops = arena_alloc(&t->arena, (until ? until->n + 1 : 1) * sizeof *t->stops);
 	if (json_is(until, JSON_STRING))
 		return add_stop(t, until, e);

@@ -16,10 +16,20 @@ struct sampler {
 	size_t npast;
 };
 
+int sample_temp_ok(double temp)
+{
+	return temp == 0 || (temp >= 1e-30 && temp <= 1e6);
+}
+
+float sample_inv_temp(double temp)
+{
+	return temp == 0 ? 1 : (float)(1 / temp);
+}
+
 int sample_params_check(const struct sample_params *p, struct err *e)
 {
-	if (!(p->temp >= 0 && p->temp <= 1e6))
-		return err_set(e, "temperature is from 0 upwards, not %g", p->temp);
+	if (!sample_temp_ok(p->temp))
+		return err_set(e, "temperature is " SAMPLE_TEMP_RANGE ", not %g", p->temp);
 	if (!(p->top_p > 0 && p->top_p <= 1))
 		return err_set(e, "top-p is above 0 and at most 1, not %g", p->top_p);
 	if (!(p->min_p >= 0 && p->min_p <= 1))

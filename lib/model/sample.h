@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 struct sample_params {
-	double temp;           /* 0: the most probable token */
+	double temp;           /* 0: the most probable token; else from 1e-30 to 1e6 */
 	size_t top_k;          /* 0: off */
 	double top_p;          /* 1: off */
 	double min_p;          /* 0: off */
@@ -27,6 +27,12 @@ struct sample_params {
 #define SAMPLE_PARAMS_INIT ((struct sample_params){ 0.8, 0, 1, 0, 1, 64 })
 /* -1 and a message where a value makes no sense. */
 int sample_params_check(const struct sample_params *p, struct err *e);
+
+#define SAMPLE_TEMP_RANGE "0, or from 1e-30 to 1e6"
+/* Can logits be divided by it in single precision? */
+int sample_temp_ok(double temp);
+/* What logits are multiplied by for log-probabilities: temperature 0 counts as 1. */
+float sample_inv_temp(double temp);
 
 struct candidate {
 	uint32_t id;

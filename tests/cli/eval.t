@@ -58,7 +58,7 @@ for t in f32 bf16; do
 done
 like "the field of --rescore" "$(ev -m model --rescore --temp 1 c.jsonl | head -n 1)" '"rescored":\[-'
 printf '{"prompt_tokens":[1,2],"tokens":[]}\n' >empty.jsonl
-like "nothing to score" "$(ev -m model --rescore empty.jsonl)" '"rescored":\[\]'
+like "nothing to score in a record" "$(ev -m model --rescore empty.jsonl)" '"rescored":\[\]'
 printf '{"prompt_tokens":[1],"tokens":[2]}\n{"prompt_tokens":[1],"tokens":[100000]}\n' >bad.jsonl
 fails 1 "ids outside of the vocabulary" "bad.jsonl:2: tokens is no list" "$BIN/eval" -m model --rescore bad.jsonl
 is "--skip-bad goes on" "$("$BIN/eval" -q -m model --rescore --skip-bad bad.jsonl 2>/dev/null | wc -l)" 1
@@ -98,6 +98,15 @@ fails 1 "a task file that is none" "gone.json: cannot open" "$BIN/eval" -m model
 echo '{"output_type":"loglikelihood","data":"q.jsonl","doc_to_text":"{{w}}","doc_to_target":"a"}' >w.json
 fails 1 "a field that is missing" "w: record 0: doc_to_text: the record has no field 'w'" "$BIN/eval" -m model --task w.json
 
+: >empty
+like "nothing to measure" "$(ev -m model --loss empty 2>&1 | tr '\n' ' ')" '^eval: nothing to score: 0 documents, 0 tokens .*"scored":0,.*"loss":null'
+"$BIN/convert" -o nan.safetensors model
+head=$("$BIN/convert" --show model | sed -n 's/^lm_head.weight.*\[\([0-9]*\), \([0-9]*\)\]/\1 * \2 * 4/p')
+put_nan nan.safetensors $(($(wc -c <nan.safetensors) - $head - 4)) # the last weight of the last norm
+fails 1 "the loss of weights that are no numbers" "nan.safetensors: the model's log-prob.* are not finite" \
+	"$BIN/eval" -m nan.safetensors --loss -o x.json docs.jsonl
+fails 1 "and their rescoring" "c.jsonl:1: the model's log-prob.* are not finite" "$BIN/eval" -m nan.safetensors --rescore -o x.json c.jsonl
+fails 2 "-m - without files" "-m - reads standard input" "$BIN/eval" -m - --loss
 fails 2 "nothing to do" "one of --loss" "$BIN/eval" -m model
 fails 2 "two things at once" "exclude one another" "$BIN/eval" -m model --loss --rescore
 fails 2 "no model" "-m MODEL is missing" "$BIN/eval" --loss docs.jsonl

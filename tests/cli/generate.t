@@ -11,6 +11,15 @@ cp -r run/latest/ model && rm -f model/state.safetensors
 gen() {
 	"$BIN/generate" -q -m model "$@"
 }
+"$BIN/convert" -o model.safetensors run
+gen -p Hi --max-tokens 5 --jsonl >hi.jsonl
+"$BIN/convert" run --to safetensors -o - | "$BIN/generate" -q -m - -p Hi --max-tokens 5 --jsonl >h.jsonl
+same "a model comes through a pipe, with its tokenizer" hi.jsonl h.jsonl
+"$BIN/tokenize" -q -m tokenizer.json --ids docs.jsonl >want.ids
+for t in run model model.safetensors; do
+	"$BIN/tokenize" -q -m $t --ids docs.jsonl >got.ids
+	same "the tokenizer of $t" got.ids want.ids
+done
 
 gen -p 'Once upon a time' --greedy --max-tokens 20 >a.txt
 check "a prompt is continued" test -s a.txt
@@ -31,6 +40,10 @@ for opts in '--batch 1' '--batch 2 -j 1' '-j 2'; do
 	gen --jsonl -n 3 --temp 1 --max-tokens 12 --seed 5 $opts <p.jsonl >d.jsonl
 	same "the same bytes with $opts, from a pipe" c.jsonl d.jsonl
 done
+for b in 1 16; do
+	gen -n 3 --temp 1 --max-tokens 12 --batch $b -o "b$b.gz" p.jsonl
+done
+same "compressed text with --batch 1 and 16" b1.gz b16.gz
 seed=$(sed -n 5p c.jsonl | sed 's/.*"seed":\([0-9]*\).*/\1/')
 want=$(sed -n 5p c.jsonl | sed 's/.*"tokens":\(\[[0-9,]*\]\),"logprobs.*/\1/')
 got=$(gen --jsonl --temp 1 --max-tokens 12 --seed "$seed" -p The | sed 's/.*"tokens":\(\[[0-9,]*\]\),"logprobs.*/\1/')
@@ -57,7 +70,15 @@ is "an empty prompt begins with BOS or EOS" $? 0
 
 fails 2 "no model" "generate: -m MODEL is missing" "$BIN/generate" -p x
 fails 2 "prompt and files" "either -p or files" "$BIN/generate" -m model -p x p.jsonl
-fails 2 "a temperature without sense" "temperature is from 0" "$BIN/generate" -m model -p x --temp -1
+for t in -1 1e-45 1e7; do
+	fails 2 "a temperature of $t" "temperature is 0, or from 1e-30 to 1e6, not" "$BIN/generate" -m model -p x --temp $t
+done
+fails 2 "-m - without a prompt" "-m - reads standard input" "$BIN/generate" -m -
+fails 2 "too many samples" "-n is from 1 to 1000000" "$BIN/generate" -m model -p x -n 2000000
+cp model.safetensors nan.safetensors
+head=$("$BIN/convert" --show model | sed -n 's/^lm_head.weight.*\[\([0-9]*\), \([0-9]*\)\]/\1 * \2 * 4/p')
+put_nan nan.safetensors $(($(wc -c <nan.safetensors) - $head - 4)) # the last weight of the last norm
+fails 1 "weights that are no numbers" "logits are not finite" "$BIN/generate" -q -m nan.safetensors -p x --jsonl -o nan.jsonl
 fails 2 "a top-p without sense" "top-p is above 0" "$BIN/generate" -m model -p x --top-p 0
 fails 1 "no such model" "^generate: nothing" "$BIN/generate" -m nothing -p x
 printf '{"prompt":"a"}\n{"text":"b"}\n' >bad.jsonl
