@@ -83,7 +83,8 @@ static struct opt opts[] = {
 	{ "Checkpoints and measures", 0, OPT_HEADING },
 	{ "save-every", 0, OPT_COUNT, &save_every, "N", "updates between checkpoints (0: only the last)" },
 	{ "keep", 0, OPT_COUNT, &keep, "N", "newest checkpoints to keep (0: all)" },
-	{ "save-dtype", 0, OPT_CHOICE, &save_dtype, "f32|bf16|f16", "of the weights in model.safetensors" },
+	{ "save-dtype", 0, OPT_CHOICE, &save_dtype, "f32|bf16|f16", "of the weights in model.safetensors",
+		OPT_KEPT },
 	{ "eval-data", 0, OPT_LIST, &eval_data, "FILE",
 		"held-out token stream or documents (may be repeated)" },
 	{ "eval-every", 0, OPT_COUNT, &eval_every, "N", "updates between measures (0: only at the end)" },
@@ -204,7 +205,8 @@ static void check_options(void)
 	want(isfinite(clip) && clip >= 0, "clip", "a number of at least 0");
 	want(isfinite(zloss) && zloss >= 0, "zloss", "a number of at least 0");
 	want(isnan(adam_lr) || (isfinite(adam_lr) && adam_lr >= 0), "adam-lr", "a rate of at least 0");
-	want(isnan(totals.epochs) || totals.epochs > 0, "epochs", "a number above 0");
+	want(isnan(totals.epochs) || (totals.epochs > 0 && isfinite(totals.epochs)), "epochs",
+		"a number above 0");
 	want(isnan(totals.time) || totals.time > 0, "time", "a duration above 0");
 	if (init_from && arch)
 		die_usage("--init and --arch exclude each other");
@@ -237,11 +239,12 @@ static void settle_options(struct job *j, const struct config *c)
 		adam_lr = lr;
 	if (compute < 0)
 		compute = kern()->native_bf16;
-	size_t rows = (size_t)(batch_tokens / context);
+	size_t rows = (size_t)(batch_tokens / context), micro = batch < rows ? (size_t)batch : rows;
+	want(micro < NO_TARGET / context, "batch", "fewer rows at once of so many tokens");
 	j->config = (struct trainer_config){
 		.objective = objective,
 		.rows = rows,
-		.micro = batch < rows ? (size_t)batch : rows,
+		.micro = micro,
 		.context = (size_t)context,
 		.compute = types[compute],
 		.clip = clip,
@@ -252,15 +255,29 @@ static void settle_options(struct job *j, const struct config *c)
 	};
 }
 
+/* The first of the options that say a total, NULL when none was given. */
+static const char *given_total(void)
+{
+	static const char *const names[] = { "steps", "tokens", "epochs", "time" };
+	for (size_t i = 0; i < 4; i++)
+		if (opt_find(opts, names[i])->given)
+			return names[i];
+	return NULL;
+}
+
 /* The number of updates and the schedule. */
 static void settle_length(struct job *j)
 {
-	if (j->nfiles && !rows_streamed(j->rows) && !totals_given(&totals))
+	/* A run of files that goes on without their names is as long as it was. */
+	int as_before = j->going_on && !j->nfiles && !j->state.streamed && !given_total();
+	/* A probe does not look beyond the first pass. */
+	if (j->nfiles && !rows_streamed(j->rows) && (probe_file || !totals_given(&totals)))
 		totals.epochs = 1;
-	int piped = !j->rows || rows_streamed(j->rows);
+	int piped = !as_before && (!j->rows || rows_streamed(j->rows));
 	if (piped && packing != PACK_WRAPPED && totals.tokens != UINT64_MAX)
 		die_usage("--tokens from a pipe needs --packing wrapped: rows of documents differ in length");
-	if (totals_limit(&totals, j->rows, j->config.rows, j->config.context, &j->state.limit, &err) < 0)
+	if (!as_before &&
+		totals_limit(&totals, j->rows, j->config.rows, j->config.context, &j->state.limit, &err) < 0)
 		die_usage("%s", err.msg);
 	int known = j->state.limit != UINT64_MAX || !isnan(totals.time);
 	if (schedule < 0)
@@ -428,16 +445,6 @@ static void seek_data(struct job *j)
 /* --- going on
  * ------------------------------------------------------------------------------------------------- */
 
-/* The first of the options that say a total, NULL when none was given. */
-static const char *given_total(void)
-{
-	static const char *const names[] = { "steps", "tokens", "epochs", "time" };
-	for (size_t i = 0; i < 4; i++)
-		if (opt_find(opts, names[i])->given)
-			return names[i];
-	return NULL;
-}
-
 /* Looks for a checkpoint; its recorded options become this run's. */
 static void read_record(struct job *j)
 {
@@ -483,6 +490,8 @@ static void prepare(struct job *j)
 		free(dir);
 		check_origin(j);
 	} else if (init_from) {
+		if (strcmp(init_from, "-") == 0 && !j->nfiles)
+			die_usage("--init - reads standard input: name the data");
 		j->model = must_load(init_from);
 		set_origin_init(j->state.origin, j->model);
 	} else if (arch) {
@@ -747,8 +756,12 @@ static void probe(struct job *j)
 {
 	const struct batch *b = &j->trainer.batch;
 	struct update u;
-	if (fill_batch(j) < 0 || probe_write(&j->trainer, probe_file, &u, &err) < 0)
+	if (fill_batch(j) < 0)
 		die_unless_stopped();
+	if (b->ntargets == 0)
+		die("%s: nothing to predict in its first batch", data_name(j));
+	if (probe_write(&j->trainer, probe_file, &u, &err) < 0)
+		die("%s", err.msg);
 	info("%zu rows, %zu targets, loss %.6f, gradient %.6f", b->nrows, b->ntargets, u.loss, u.grad_norm);
 }
 

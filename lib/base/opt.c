@@ -448,7 +448,7 @@ void opt_record(const struct opt *opts, struct buf *b)
 	const struct opt **list = NULL;
 	size_t n = 0, cap = 0;
 	for (const struct opt *o = opts; o->name; o++) {
-		if (!(o->flags & OPT_BYTES))
+		if (!(o->flags & (OPT_BYTES | OPT_KEPT)))
 			continue;
 		GROW(list, cap, n + 1);
 		list[n++] = o;
@@ -522,7 +522,8 @@ int opt_restore(struct opt *opts, const struct json *record, struct err *e)
 	struct buf now = { 0 }, then = { 0 };
 	int rc = 0;
 	for (struct opt *o = opts; o->name && rc == 0; o++) {
-		const struct json *v = o->flags & OPT_BYTES ? json_get(record, o->name) : NULL;
+		int recorded = o->flags & (OPT_BYTES | OPT_KEPT), changed = o->given && o->flags & OPT_KEPT;
+		const struct json *v = recorded && !changed ? json_get(record, o->name) : NULL;
 		if (!v)
 			continue;
 		if (!o->given) {

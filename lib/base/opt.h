@@ -30,13 +30,15 @@ enum opt_type {
 	OPT_HEADING   /* no option: a line in -h that names the group below */
 };
 enum opt_flags {
-	OPT_BYTES = 1, /* changes output bytes: recorded by opt_record */
-	OPT_HIDDEN = 2 /* not in -h (aliases) */
+	OPT_BYTES = 1,  /* changes output bytes: recorded by opt_record */
+	OPT_HIDDEN = 2, /* not in -h (aliases) */
+	OPT_KEPT = 4    /* recorded like OPT_BYTES, but a run may go on with another value */
 };
 
 struct opt_list {
 	const char **v;
-	const char **by; /* by[i]: name of the option that gave v[i], where several share a list to keep their order */
+	const char **by; /* by[i]: name of the option that gave v[i], where several share a list to keep their
+			    order */
 	size_t n, cap, by_cap;
 };
 
@@ -94,12 +96,14 @@ int cmd_end(void);
 
 /* The option of that name (a bug when there is none). */
 struct opt *opt_find(struct opt *opts, const char *name);
-/* The recorded options as one JSON object with sorted keys: every OPT_BYTES option, given or not. */
+/* The recorded options as one JSON object with sorted keys: every OPT_BYTES or OPT_KEPT option, given or not.
+ */
 void opt_record(const struct opt *opts, struct buf *b);
 
-/* What a run recorded, held against this command line: an option that was not given takes the recorded value; a given
- * one must have it. -1: the message names the option and both values. Recorded options that the table lacks are
- * ignored, as are those that the record lacks. Call it before -1/NAN defaults are filled in. */
+/* What a run recorded, held against this command line: an option that was not given takes the recorded value;
+ * a given one must have it, unless it is OPT_KEPT. -1: the message names the option and both values. Recorded
+ * options that the table lacks are ignored, as are those that the record lacks. Call it before -1/NAN
+ * defaults are filled in. */
 struct json;
 int opt_restore(struct opt *opts, const struct json *record, struct err *e);
 

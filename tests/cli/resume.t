@@ -38,12 +38,22 @@ cut_back narrow 18
 "$train" -q -o narrow --save-dtype f32 a.tok
 same "checkpoints in bf16 lose nothing" whole/latest/model.safetensors narrow/latest/model.safetensors
 
+"$train" -q -o bf16 $small --steps 6 --save-every 3 --save-dtype bf16 a.tok
+cp bf16/latest/model.safetensors bf16.model
+cut_back bf16 3
+"$train" -q -o bf16 a.tok
+same "--save-dtype is remembered" bf16/latest/model.safetensors bf16.model
+
 # --- a complete run
 before=$(ls -lR --time-style=full-iso whole 2>/dev/null || ls -lR whole)
 out=$("$train" -o whole --steps 30 $small a.tok 2>&1)
 is "a complete run exits 0" $? 0
 like "and says so" "$out" "is complete at step 30"
 is "and changes nothing" "$(ls -lR --time-style=full-iso whole 2>/dev/null || ls -lR whole)" "$before"
+
+"$train" -q -o once $small a.tok
+like "one pass is complete, data named or not" "$("$train" -o once </dev/null 2>&1) $("$train" -o once a.tok 2>&1)" \
+	"^train: once: is complete at step [0-9]+ train: once: is complete"
 
 # --- what may not change
 fails 1 "another learning rate" "--lr is 0.001 here, but this run was started with 0.0006" "$train" -o part --lr 1e-3 a.tok

@@ -22,6 +22,8 @@ fails 2 "bad --batch" "--batch wants" "$train" -o r --batch 0 a.tok
 fails 2 "min-lr above lr" "--min-lr wants" "$train" -o r --lr 1 --min-lr 2 a.tok
 fails 2 "batch-tokens off the grid" "multiple of the context, which is 32" "$train" -o r $small --batch-tokens 100 a.tok
 fails 2 "context beyond the model" "more than the model's 16" "$train" -o r --arch llama:depth=2,context=16 --context 32 a.tok
+fails 2 "a batch beyond all bounds" "--batch wants fewer rows" "$train" -o r --arch llama:depth=1 --context 1M --batch 10M a.tok
+fails 2 "--init - without data" "--init - reads standard input" "$train" -o r --init -
 fails 2 "an unknown optimiser" "--optim is one of adamw" "$train" -o r --optim sgd a.tok
 fails 1 "an unknown preset" "no-such" "$train" -o r --arch no-such:depth=2 a.tok
 fails 1 "no such data" "missing.tok: cannot open" "$train" -o r $small missing.tok
@@ -48,6 +50,10 @@ like "--dry-run measures an update" "$plan" "^time/update .*measured"
 probe=$("$train" --probe probe.safetensors --init base --context 32 --batch 4 --dtype f32 --order file a.tok 2>&1)
 like "--probe" "$probe" "^train: 4 rows, [0-9]+ targets, loss [0-9.]+"
 check "--probe writes" test -s probe.safetensors
+like "--probe with less than a batch: all rows, whatever the total" \
+	"$("$train" --probe all.safetensors --init base --context 32 --batch 1k --steps 9 a.tok 2>&1)" "^train: $(echo "$plan" | sed -n 's/^rows.epoch *//p') rows, "
+printf '[1]\n[2]\n' | "$BIN/tokenize" -q --from-ids --vocab 64 -o lone.tok
+fails 1 "--probe of nothing" "lone.tok: nothing to predict in its first batch" "$train" --probe none.safetensors --init base --context 32 lone.tok
 fails 1 "--probe where nothing can be written" "no/p: cannot create" "$train" -q --probe no/p --init base --context 32 a.tok
 
 # --- learning
