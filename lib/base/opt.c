@@ -40,6 +40,44 @@ int parse_int(const char *s, int64_t *v)
 	return starts_blank(s) || *end || errno ? -1 : 0;
 }
 
+/* Reads a decimal number as *m x 10^*exp. What stands behind it, NULL where it is none or too long. */
+static const char *read_decimal(const char *s, uint64_t *m, int *exp)
+{
+	int point = 0;
+	*m = 0;
+	*exp = 0;
+	for (; isdigit((unsigned char)*s) || (*s == '.' && !point); s++) {
+		if (*s == '.') {
+			point = 1;
+			continue;
+		}
+		uint64_t digit = (uint64_t)(*s - '0');
+		if (*m > (UINT64_MAX - digit) / 10)
+			return NULL;
+		*m = *m * 10 + digit;
+		*exp -= point;
+	}
+	if (*s != 'e' && *s != 'E')
+		return s;
+	char *end;
+	long e = strtol(s + 1, &end, 10);
+	if (starts_blank(s + 1) || end == s + 1 || e < -99 || e > 99)
+		return NULL;
+	*exp += (int)e;
+	return end;
+}
+
+/* Divides the product a x b by a prime; -1 where that leaves a rest. */
+static int divide(uint64_t *a, uint64_t *b, uint64_t prime)
+{
+	uint64_t *x = *a % prime == 0 ? a : b;
+	if (*x % prime)
+		return -1;
+	*x /= prime;
+	return 0;
+}
+
+/* Exact: in doubles 4.1 x 1e6 is no whole number. */
 int parse_count(const char *s, uint64_t *v)
 {
 	static const struct {
@@ -47,26 +85,26 @@ int parse_count(const char *s, uint64_t *v)
 		uint64_t scale;
 	} unit[] = { { "", 1 }, { "k", 1000 }, { "M", 1000000 }, { "G", 1000000000 }, { "T", 1000000000000 },
 		{ "Ki", 1 << 10 }, { "Mi", 1 << 20 }, { "Gi", 1 << 30 }, { "Ti", UINT64_C(1) << 40 } };
-	char *end, *end_whole;
-	if (*s < '0' || *s > '9')
+	uint64_t m, scale = 0;
+	int exp;
+	const char *name = isdigit((unsigned char)*s) ? read_decimal(s, &m, &exp) : NULL;
+	for (size_t i = 0; name && i < sizeof unit / sizeof *unit; i++)
+		if (strcmp(name, unit[i].name) == 0)
+			scale = unit[i].scale;
+	if (!scale)
 		return -1;
-	errno = 0;
-	uint64_t whole = strtoull(s, &end_whole, 10);
-	int too_large = errno != 0;
-	/* A fraction or an exponent ("1.5G", "1e6") goes through a double and must come out whole. */
-	double d = strtod(s, &end);
-	for (size_t i = 0; i < sizeof unit / sizeof *unit; i++) {
-		if (strcmp(end_whole, unit[i].name) == 0) {
-			*v = whole * unit[i].scale;
-			return too_large || whole > UINT64_MAX / unit[i].scale ? -1 : 0;
-		}
-		if (strcmp(end, unit[i].name) == 0) {
-			d *= (double)unit[i].scale;
-			*v = d < 0x1p63 ? (uint64_t)d : 0;
-			return d < 0x1p63 && d == floor(d) ? 0 : -1;
-		}
+	for (; exp < 0; exp++)
+		if (divide(&m, &scale, 2) < 0 || divide(&m, &scale, 5) < 0)
+			return -1;
+	for (; exp > 0; exp--) {
+		if (m > UINT64_MAX / 10)
+			return -1;
+		m *= 10;
 	}
-	return -1;
+	if (m > UINT64_MAX / scale)
+		return -1;
+	*v = m * scale;
+	return 0;
 }
 
 int parse_duration(const char *s, double *v)
