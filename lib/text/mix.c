@@ -135,11 +135,12 @@ size_t mix_sources(const struct mix *m)
 
 void mix_temper(double *weight, size_t n, double t)
 {
-	double sum = 0;
+	double most = 0;
 	for (size_t i = 0; i < n; i++)
-		sum += weight[i];
-	/* Rounded, because pow differs in its last bit from one machine to the next. */
+		most = fmax(most, weight[i]);
+	/* The largest stays, so that a low temperature does not make all of them vanish. Rounded, because pow
+	 * differs in its last bit from one machine to the next. */
 	for (size_t i = 0; i < n; i++)
 		if (weight[i] > 0)
-			weight[i] = fmax(1, nearbyint(pow(weight[i] / sum, 1 / t) * 0x1p40));
+			weight[i] = fmax(1, nearbyint(pow(weight[i] / most, 1 / t) * 0x1p40));
 }

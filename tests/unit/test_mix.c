@@ -125,6 +125,9 @@ static void limits(void)
 	mix_temper(w, 3, 2);
 	ok_near(w[0] / w[1], 3, 1e-9, "temperature 2: square roots");
 	ok(w[2] == 0, "nothing stays nothing");
+	double cold[] = { 90, 10 };
+	mix_temper(cold, 2, 1e-9);
+	ok(cold[0] > 1e9 * cold[1], "a low temperature leaves the largest alone");
 }
 
 /* A source's order is its own: other sources do not change it. */
