@@ -295,7 +295,7 @@ static int remember(const struct doc *d, const struct signed_batch *w, const str
 	return 0;
 }
 
-/* The marks of an earlier run are replaced or removed. */
+/* The marks of an earlier run are replaced or removed. Lines become records, those without marks too. */
 static void add_annotated(const struct doc *d, struct verdict v)
 {
 	static const char *const kinds[] = { NULL, "\"exact\"", "\"near\"" };
@@ -310,7 +310,8 @@ static void add_annotated(const struct doc *d, struct verdict v)
 		marks[1].value = str_of(kinds[v.kind]);
 		json_add_num(&sim, round(v.sim * 1e4) / 1e4);
 		marks[2].value = (struct str){ sim.p, sim.n };
-	} else if (!doc_get(d, "dup_of") && !doc_get(d, "dup_kind") && !doc_get(d, "dup_sim")) {
+	} else if (d->format == DOC_JSONL && !doc_get(d, "dup_of") && !doc_get(d, "dup_kind") &&
+		   !doc_get(d, "dup_sim")) {
 		doc_add(&run.line, d);
 		return;
 	}

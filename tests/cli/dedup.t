@@ -39,6 +39,10 @@ is "record numbers where there is no id" \
 	'{"text":"y","dup_of":1,"dup_kind":"exact","dup_sim":1}'
 is "another field" "$(printf '{"c":"x"}\n{"c":"x"}\n' | "$d" -q --field c)" '{"c":"x"}'
 is "lines" "$(printf 'b\na\nb\r\n\n\na' | "$d" -q --format lines)" "$(printf 'b\na\n\n')"
+is "lines that are marked become records, all of them" "$(printf 'a\n\na\n' | "$d" -q --annotate --format lines)" \
+	'{"text": "a"}
+{"text": ""}
+{"text": "a", "dup_of": 0, "dup_kind": "exact", "dup_sim": 1}'
 printf 'some text\n' >a.txt
 cp a.txt b.txt
 is "plain text files" "$("$d" -q a.txt b.txt)" '{"text": "some text\n"}'
