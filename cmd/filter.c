@@ -552,6 +552,25 @@ static char *provenance(const struct linear_report *report)
 	return b.p;
 }
 
+static void append_train_log(const struct linear_report *report, double seconds)
+{
+	struct buf b = { 0 };
+	buf_addf(&b, "{\"documents\":%llu,\"bad\":%llu,\"bytes\":%llu", (unsigned long long)report->docs,
+		(unsigned long long)run.sum.bad, (unsigned long long)run.sum.bytes);
+	buf_addf(&b, ",\"labels\":%zu,\"features\":%llu,\"rows\":%zu", run.model->labels,
+		(unsigned long long)report->features, run.model->rows);
+	buf_adds(&b, ",\"loss\":");
+	json_add_num(&b, report->loss);
+	buf_adds(&b, ",\"accuracy\":");
+	json_add_num(&b, report->accuracy);
+	buf_adds(&b, ",\"seconds\":");
+	json_add_num(&b, round(seconds * 1e3) / 1e3);
+	buf_addc(&b, '}');
+	if (log_append(common.log, &b, &run.err) < 0)
+		die("%s", run.err.msg);
+	buf_release(&b);
+}
+
 static void train(char **files, size_t n)
 {
 	static const struct docs_job job = { extract_batch, add_batch, free_sifted };
@@ -593,6 +612,8 @@ static void train(char **files, size_t n)
 		100 * report.accuracy, human_bytes((double)run.sum.bytes, size), seconds);
 	if (run.sum.bad)
 		info("%llu unreadable or unlabelled skipped", (unsigned long long)run.sum.bad);
+	if (common.log)
+		append_train_log(&report, seconds);
 	buf_release(&file);
 	for (uint64_t i = 0; i < common.threads; i++)
 		words_release(&run.words[i]);

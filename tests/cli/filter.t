@@ -48,6 +48,8 @@ like 'rejects say why' "$(head -n 1 no.jsonl)" '"drop_reason": *"n == 5"'
 awk 'BEGIN { for (i = 0; i < 3000; i++) { k = i % 2 ? "alpha" : "omega"
 	printf "{\"text\":\"%s word%d beta%d %s gamma and the rest of it.\",\"label\":\"%s\"}\n", k, i % 7, i % 11, k, k } }' >many.jsonl
 "$f" -q -j1 -t --label label -o c1.qlc many.jsonl
+"$f" -q -t --label label --log log.jsonl -o c2.qlc many.jsonl
+like 'a log of learning' "$(cat log.jsonl)" '^\{"documents":3000,"bad":0,"bytes":[0-9]+,"labels":2,"features":[0-9]+,"rows":[0-9]+,"loss":[0-9.e-]+,"accuracy":[0-9.]+,"seconds":'
 "$f" -q -j3 -t --label label <many.jsonl >c2.qlc
 same 'threads and pipes learn the same bytes' c1.qlc c2.qlc
 is 'it learns' "$("$f" -q -m c1.qlc --keep 'label == .label && score > 0.9 && score_alpha + score("omega") > 0.99' many.jsonl |
