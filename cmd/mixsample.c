@@ -281,8 +281,11 @@ static void write_tokens(struct source *s, uint64_t doc)
 	if (corpus_read_tokens(s->corpus, doc, &d, &run.err) < 0)
 		die("%s", run.err.msg);
 	const char *source = keep_source && d.source.n ? d.source.p : s->name;
-	if (tok_writer_doc(run.tok, d.ids, d.mask, d.n, source, &run.err) < 0)
-		die("%s", run.err.msg);
+	if (tok_writer_doc(run.tok, d.ids, d.mask, d.n, source, &run.err) == 0)
+		return;
+	if (writer_check(run.out, NULL) == 0)
+		err_prefix(&run.err, "%s", s->name);
+	die("%s", run.err.msg);
 }
 
 static void write_doc(struct source *s, uint64_t doc)

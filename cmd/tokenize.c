@@ -187,28 +187,35 @@ static void free_work(void *user)
 	free(w);
 }
 
+/* The name of the record's source, into run.source; empty for none. */
+static int read_source(const struct doc *d)
+{
+	const struct doc_field *f = doc_get(d, "source");
+	buf_reset(&run.source);
+	if (!f || str_is(f->value, "null"))
+		return 0;
+	doc_get_str(d, "source", &run.source);
+	if (run.source.n <= TOK_MAX_SOURCE && !memchr(run.source.p, 0, run.source.n))
+		return 0;
+	return err_set(&run.err, "%s:%llu: field \"source\" is no name: it has more than %d bytes or a NUL",
+		d->file, (unsigned long long)d->line, TOK_MAX_SOURCE);
+}
+
 /* Counts a record; 0 use it, 1 skip it, -1 it ends the run. */
 static int take(const struct doc *d)
 {
-	if (!d->bad) {
+	int rc = d->bad ? err_set(&run.err, "%s", d->bad) : run.stream ? read_source(d) : 0;
+	if (rc == 0) {
 		run.docs++;
 		run.bytes += d->text.n;
 		return 0;
 	}
 	if (!common.skip_bad)
-		return err_set(&run.err, "%s", d->bad);
-	detail("%s", d->bad);
+		return -1;
+	detail("%s", run.err.msg);
+	run.err.msg[0] = 0;
 	run.bad++;
 	return 1;
-}
-
-static int write_doc(const struct doc *d, const uint32_t *ids, size_t n)
-{
-	const char *source =
-		doc_get(d, "source") && doc_get_str(d, "source", &run.source) == 0 ? run.source.p : NULL;
-	if (tok_writer_doc(run.stream, ids, NULL, n, source, &run.err) < 0)
-		return err_prefix(&run.err, "%s:%llu", d->file, (unsigned long long)d->line);
-	return 0;
 }
 
 static int write_batch(void *ctx, struct doc_batch *b)
@@ -227,7 +234,8 @@ static int write_batch(void *ctx, struct doc_batch *b)
 		if (w->different[i] && !run.first_failed)
 			run.first_failed = xasprintf("%s:%llu", d->file, (unsigned long long)d->line);
 		if (run.stream)
-			rc = write_doc(d, w->ids.v + from, n);
+			rc = tok_writer_doc(run.stream, w->ids.v + from, NULL, n,
+				run.source.n ? run.source.p : NULL, &run.err);
 	}
 	if (rc >= 0 && w->text.n)
 		rc = writer_add(run.out, w->text.p, w->text.n);
@@ -657,8 +665,10 @@ static void add_ids_file(const char *path, struct held *h)
 			blank++;
 		if (blank == line.n || add_line(line, &doc, h) == 0)
 			continue;
-		err_prefix(&run.err, "%s:%llu", reader_name(r), (unsigned long long)number);
-		if (!common.skip_bad)
+		int unwritten = run.out && writer_check(run.out, NULL) < 0;
+		if (!unwritten)
+			err_prefix(&run.err, "%s:%llu", reader_name(r), (unsigned long long)number);
+		if (unwritten || !common.skip_bad)
 			die("%s", run.err.msg);
 		detail("%s", run.err.msg);
 		run.bad++;

@@ -1,6 +1,7 @@
 #include "text/doc.h"
 #include "base/die.h"
 #include "base/json.h"
+#include "text/tokfile.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -36,11 +37,13 @@ static int has_suffix(const char *name, const char *suffix)
 	return n >= m && memcmp(name + n - m, suffix, m) == 0;
 }
 
-/* Standard input, pipes (also those that a shell names /dev/fd/N) and terminals have no telling name. */
+/* Standard input, pipes and terminals have no telling name, nor has what /dev/stdin or /dev/fd/N stand for.
+ */
 static int is_nameless(const char *file)
 {
 	struct stat st;
-	return strcmp(file, "-") == 0 || (stat(file, &st) == 0 && !S_ISREG(st.st_mode));
+	return strcmp(file, "-") == 0 || strncmp(file, "/dev/", 5) == 0 ||
+	       (stat(file, &st) == 0 && !S_ISREG(st.st_mode));
 }
 
 static uint64_t total_size(char **files, size_t n)
@@ -130,9 +133,11 @@ static int open_file(struct doc_source *s, struct err *e)
 	if (!s->r)
 		return -1;
 	s->line = 0;
-	ptrdiff_t n = reader_peek(s->r, &p, 4, e);
+	ptrdiff_t n = reader_peek(s->r, &p, 16, e);
 	if (n < 0)
 		return -1;
+	if (s->asked != DOC_TEXT && s->asked != DOC_LINES && tok_is_stream(p, (size_t)n))
+		return err_set(e, "%s: holds a token stream, not documents", file_name(s));
 	size_t skip = bom_size(p, (size_t)n);
 	s->format = s->asked;
 	if (s->asked == DOC_AUTO || s->asked == DOC_AUTO_LINES)

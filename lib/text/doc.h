@@ -18,8 +18,9 @@
 #include "base/io.h"
 #include "base/mem.h"
 
-enum doc_format { DOC_AUTO, DOC_JSONL, DOC_TEXT, DOC_LINES, /* OPT_CHOICE "auto|jsonl|text|lines" */
-	DOC_AUTO_LINES /* as DOC_AUTO, but what is not JSONL is lines (prompts) */ };
+/* OPT_CHOICE "auto|jsonl|text|lines"; DOC_AUTO_LINES as DOC_AUTO, but what is not JSONL is lines (prompts).
+ */
+enum doc_format { DOC_AUTO, DOC_JSONL, DOC_TEXT, DOC_LINES, DOC_AUTO_LINES };
 
 /* A field of a JSON record: spans of the raw line. `value` is the JSON text (a string has its quotes). */
 struct doc_field {
@@ -55,7 +56,8 @@ enum doc_format docs_format(const char *file, const char *start, size_t n);
 /* files: n names ("-" or none: stdin). field: name of the text field (NULL: "text"; a key such as "messages"
  * whose value is not a string gives its JSON text when `any_type`). files and field must outlive the source.
  * Opens lazily, in order. Formats: DOC_AUTO goes by name (.jsonl, .json, also with .gz, are JSONL, all else
- * is text), and for stdin and whatever is no regular file by the first byte ('{' is JSONL). */
+ * is text), and for stdin, /dev/... and whatever is no regular file by the first byte ('{' is JSONL). Where
+ * no text is asked for, a token stream is an error. */
 struct doc_source *docs_open(char **files, size_t n, const char *field, enum doc_format format, int any_type);
 /* The same over one file that somebody has opened and looked into (reader_peek): takes r over. name as above.
  */

@@ -51,7 +51,7 @@ static int padding_is_zero(const uint8_t *p, size_t n)
 
 int tok_is_stream(const char *p, size_t n)
 {
-	return n >= MAGIC_SIZE && memcmp(p, magic, MAGIC_SIZE) == 0;
+	return n >= TOK_TAG_SIZE && memcmp(p, magic, n < MAGIC_SIZE ? n : MAGIC_SIZE) == 0;
 }
 
 int tok_info_equal(const struct tok_info *a, const struct tok_info *b)

@@ -111,12 +111,11 @@ int tok_writer_doc(struct tok_writer *t, const uint32_t *ids, const uint8_t *mas
 {
 	for (size_t i = 0; i < n; i++)
 		if (ids[i] >= t->head.info.vocab)
-			return err_set(e, "%s: id %lu is not below the vocabulary's size, %lu",
-				writer_name(t->w), (unsigned long)ids[i], (unsigned long)t->head.info.vocab);
+			return err_set(e, "id %lu is not below the vocabulary's size, %lu",
+				(unsigned long)ids[i], (unsigned long)t->head.info.vocab);
 	size_t len = source ? strlen(source) : 0;
 	if (len > TOK_MAX_SOURCE)
-		return err_set(e, "%s: a source name of %zu bytes (at most %d are allowed)",
-			writer_name(t->w), len, TOK_MAX_SOURCE);
+		return err_set(e, "a source name of %zu bytes (at most %d are allowed)", len, TOK_MAX_SOURCE);
 	start_doc(t, source, len);
 	while (n) {
 		if (t->tokens == BLOCK_TOKENS)

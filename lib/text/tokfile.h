@@ -31,7 +31,7 @@ struct tok_writer;
 struct tok_writer *tok_writer_new(struct writer *w, const struct tok_info *info);
 /* One document: n ids (n may be 0); mask[i] non-zero: the loss counts token i (NULL: all); source: its name,
  * at most TOK_MAX_SOURCE bytes, or NULL or "". -1 when an id is not below vocab or the name is too long (then
- * nothing of this document was written) or the writer failed. */
+ * nothing of this document was written, and the message names no place) or the writer failed. */
 int tok_writer_doc(struct tok_writer *t, const uint32_t *ids, const uint8_t *mask, size_t n,
 	const char *source, struct err *e);
 /* Last block and end mark. provenance: JSON object text (tool, version, options; at most 1 MiB). Frees t. */
@@ -91,7 +91,8 @@ int tok_map_doc_starts(struct tok_map *m, uint64_t doc, size_t n, uint64_t *star
 struct str tok_map_source(struct tok_map *m, uint64_t doc);
 void tok_map_close(struct tok_map *m);
 
-/* "quern.tok" header seen at the start of these bytes (for commands that take documents or streams). */
+/* A token stream starts with these bytes, 4 at least: also one that was cut short inside its magic (for
+ * commands that take documents or streams). */
 int tok_is_stream(const char *p, size_t n);
 
 #endif

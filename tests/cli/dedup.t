@@ -80,6 +80,8 @@ for j in 2 3 8; do
 done
 cat docs.jsonl | "$d" -q --near >got
 same "from a pipe" got want
+"$d" -q --near /dev/stdin <docs.jsonl >got
+same "from a file that is /dev/stdin" got want
 gzip -c docs.jsonl >docs.gz
 "$d" -q --near --format jsonl docs.gz >got
 same "from gzip" got want

@@ -53,6 +53,8 @@ like "so does the log" "$(cat log.jsonl)" '"limited_by":"c".*"source":"c","share
 is "each document of c three times" "$(grep '"c' m3.jsonl | sort | uniq -c | awk '{print $1}' | sort -u)" 3
 "$mix" -q --temperature 1000000 -n 60 a=a.jsonl c=c.jsonl >m4.jsonl
 is "a high temperature levels the shares" "$(grep -c '"c' m4.jsonl)" 30
+"$mix" -q --temperature 1e-9 -n 60 a=a.jsonl c=c.jsonl >m4.jsonl
+is "a low one leaves the largest" "$(grep -c '"c' m4.jsonl)" 0
 printf 'one\ntwo\n' >n1.txt
 printf 'thr\303\251e' >n2.txt
 is "plain text files are documents" "$("$mix" -q t=n1.txt t=n2.txt | sort)" '{"text": "one\ntwo\n"}
@@ -128,6 +130,8 @@ fails 1 "and inside one source" "^mixsample: other.tok: made with another tokeni
 fails 1 "streams and documents" "^mixsample: a.jsonl: token streams and documents cannot be mixed" "$mix" -o out a=a.tok b=a.jsonl
 head -c 3000 a.tok >cut.tok
 fails 1 "a stream that is cut short" "^mixsample: cut.tok: byte 3000: token stream is cut short" "$mix" -o out a=cut.tok
+head -c 5 a.tok >cut5.tok
+fails 1 "also in its first bytes" "^mixsample: cut5.tok: byte 5: token stream is cut short" "$mix" -o out a=cut5.tok
 check "and one in a pipe" sh -c "! '$mix' -o out a=- <cut.tok 2>err && grep -q 'stdin: byte 3000: token stream is cut short' err"
 check "no output after a refusal" test ! -e out
 done_testing

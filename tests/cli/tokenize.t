@@ -66,6 +66,11 @@ like "--source is kept" "$(cat one)" '"source":'
 like "specials are left out" "$(grep -c endoftext one)" '^0$'
 like "and there with --parse-special" "$("$tokenize" -q -d --parse-special -m t.json a.tok | head -n 1)" '<\|endoftext\|>'
 is "--count" "$(printf 'abc\n' | "$tokenize" -q -m "$vec/gpt2.json" --count)" '{"documents":1,"bytes":4,"tokens":3}'
+printf '{"text":"a","source":null}\n{"text":"b","source":7}\n{"text":"c","source":"x"}\n' >sources.jsonl
+is "a source of null is none" "$("$tokenize" -q -m t.json sources.jsonl | "$tokenize" -q -d -m t.json)" \
+	'{"text":"a"}
+{"text":"b","source":"7"}
+{"text":"c","source":"x"}'
 is "--bos --eos" "$(printf 'a' | "$tokenize" -q -m "$vec/identity.model" --ids --bos --eos)" \
 	"[1,$(printf 'a' | "$tokenize" -q -m "$vec/identity.model" --ids | tr -d '[]'),2]"
 is "an empty input is an empty stream" "$("$tokenize" -q -m t.json </dev/null | "$tokenize" --show | grep -o '"documents":[0-9]*')" \
@@ -96,10 +101,17 @@ like "--skip-bad counts it" "$("$tokenize" -m t.json --skip-bad -o x.tok broken.
 fails 1 "a stream of another tokenizer" 'a.tok: made with another tokenizer' "$tokenize" -d -m "$vec/gpt2.json" a.tok
 head -c 2000 a.tok >cut.tok
 fails 1 "a stream cut short" 'cut.tok: ' "$tokenize" -d -m t.json -o x.txt cut.tok
+head -c 5 a.tok >cut.tok
+fails 1 "also in its first bytes" 'cut.tok: byte 5: token stream is cut short' "$tokenize" -d -m t.json -o x.txt cut.tok
+fails 1 "a stream where documents are wanted" 'a.tok: holds a token stream, not documents' "$tokenize" -m t.json -o x.tok a.tok
+awk 'BEGIN { printf "{\"text\":\"a\"}\n{\"text\":\"b\",\"source\":\""; for (i = 0; i < 5000; i++) printf "s"; print "\"}" }' >long.jsonl
+fails 1 "a source that is no name" 'tokenize: long.jsonl:2: field "source" is no name' "$tokenize" -m t.json -o x.tok long.jsonl
+like "is a bad record" "$("$tokenize" -m t.json --skip-bad -o x.tok long.jsonl 2>&1)" '^tokenize: 1 documents, 1 unreadable skipped'
+rm x.tok
 echo '[1,2,x]' >bad.ids
 fails 1 "a bad array of ids" 'bad.ids:1: column 6: not an id' "$tokenize" --from-ids bad.ids
 echo '[1,2,300]' >big.ids
-fails 1 "an id outside the vocabulary" 'big.ids:1: ' "$tokenize" --from-ids --vocab 300 big.ids
+fails 1 "an id outside the vocabulary" 'big.ids:1: id 300 is not below' "$tokenize" --from-ids --vocab 300 big.ids
 printf '{"text":"the girl"}\n{"text":"\\u65e5\\u672c"}\n' >lossy.jsonl
 fails 1 "--check names the first document that does not come back" '1 of 2 documents do not decode to themselves, the first is .*:2' \
 	"$tokenize" -q -m "$vec/mapped.model" --check -o numbers lossy.jsonl
