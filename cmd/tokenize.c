@@ -350,6 +350,12 @@ static void summary(double seconds)
 
 static void load_tokenizer(void)
 {
+	if (pattern) {
+		struct pretok *p = pretok_new(pattern, PRETOK_LINES, &run.err);
+		if (!p)
+			die_usage("--pattern: %s", run.err.msg);
+		pretok_free(p);
+	}
 	run.t = model_tokenizer(model, pattern, &run.err);
 	if (!run.t)
 		die("%s", run.err.msg);

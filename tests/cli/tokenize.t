@@ -87,6 +87,7 @@ fails 2 "no tokenizer" 'which tokenizer' "$tokenize" docs.jsonl
 fails 2 "--ids with -t" '--ids does not go with -t' "$tokenize" -t --ids
 fails 2 "a vocabulary below the bytes" '--vocab wants' "$tokenize" -t --vocab 100 docs.jsonl
 fails 2 "a malformed pattern" '--pattern: regular expression' "$tokenize" -t --pattern 'a(' docs.jsonl
+fails 2 "also for a tokenizer" '--pattern: regular expression' "$tokenize" -m "$vec/small.tiktoken" --pattern 'a(' docs.jsonl
 fails 2 "a pattern that PCRE2 reads differently" '&& in a class' "$tokenize" -t --pattern '[a&&b]' docs.jsonl
 fails 1 "no such file" 'tokenize: none.json: ' "$tokenize" -m none.json docs.jsonl
 fails 1 "not a tokenizer" 'docs.jsonl: ' "$tokenize" -m docs.jsonl docs.jsonl
