@@ -88,7 +88,7 @@ static const utf8proc_option_t form_options[] = {
 };
 
 /* Well-formed text through utf8proc. */
-static void form_valid(enum norm_kind kind, const char *text, size_t n, struct buf *out)
+static void form_valid(enum norm_op kind, const char *text, size_t n, struct buf *out)
 {
 	const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text;
 	utf8proc_ssize_t len = (utf8proc_ssize_t)n, room = len, k;
@@ -107,7 +107,7 @@ static void form_valid(enum norm_kind kind, const char *text, size_t n, struct b
 }
 
 /* Any bytes: ASCII that nothing joins and bad bytes are copied. */
-static void form(enum norm_kind kind, const char *text, size_t n, struct buf *out)
+static void form(enum norm_op kind, const char *text, size_t n, struct buf *out)
 {
 	for (size_t at = 0; at < n;) {
 		size_t valid = utf8_valid(text + at, n - at);

@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 
-enum norm_kind {
+enum norm_op {
 	NORM_NFC,
 	NORM_NFD,
 	NORM_NFKC,
@@ -20,7 +20,7 @@ enum norm_kind {
 			  (sentencepiece) */
 };
 struct norm_step {
-	enum norm_kind kind;
+	enum norm_op kind;
 	struct str a, b;
 };
 struct textnorm {

@@ -120,7 +120,7 @@ static int add_normalizer(struct hf *h, const struct json *v)
 	struct tokenizer *t = h->t;
 	static const struct {
 		const char *name;
-		enum norm_kind kind;
+		enum norm_op kind;
 	} forms[] = { { "NFC", NORM_NFC }, { "NFD", NORM_NFD }, { "NFKC", NORM_NFKC },
 		{ "NFKD", NORM_NFKD } };
 	struct str a, b;

@@ -7,7 +7,8 @@
  * single bytes; character models (sentencepiece) from UTF-8 characters, and fall back to byte tokens or to
  * the unknown token.
  *
- * To add a format: a loader here, its row in tokenizer_load, a fuzz target, a test, a line of tokenize.1.
+ * To add a format: a loader here, its line in parse_any (tokenizer.c), a fuzz target, a test, a line of
+ * tokenize.1.
  */
 #ifndef QUERN_TOK_IMPL_H
 #define QUERN_TOK_IMPL_H
@@ -84,7 +85,7 @@ struct str tok_keep(struct tokenizer *t, const char *p, size_t n);
 /* Adds an added token; its id gets the text when it has none. -1 when id and text contradict what is there.
  */
 int tok_add(struct tokenizer *t, struct added a, struct err *e);
-void tok_norm_step(struct tokenizer *t, enum norm_kind kind, struct str a, struct str b);
+void tok_norm_step(struct tokenizer *t, enum norm_op kind, struct str a, struct str b);
 int tok_split_pattern(struct tokenizer *t, const char *pattern, unsigned flags, struct err *e);
 /* GPT-2's byte alphabet: code point of each byte, and back (-1: not in it). */
 uint32_t byte_to_char(unsigned char b);

@@ -22,9 +22,9 @@ void ids_release(struct ids *a);
 struct tokenizer;
 
 /* path: tokenizer.json, *.tiktoken, a folder (tokenizer.json, or vocab.json/encoder.json +
- * merges.txt/vocab.bpe, or tokenizer.model, or *.tiktoken), a sentencepiece .model, llama2.c's tokenizer.bin;
- * any of them gzipped. pattern: a known name or a regular expression that replaces the file's (needed for
- * rank files of unknown name), or NULL. */
+ * merges.txt/vocab.bpe, or tokenizer.model, or tokenizer.bin), a sentencepiece .model, llama2.c's
+ * tokenizer.bin; any of them gzipped. pattern: a known name or a regular expression that replaces the file's
+ * (needed for rank files of unknown name), or NULL. */
 struct tokenizer *tokenizer_load(const char *path, const char *pattern, struct err *e);
 /* The text of a tokenizer.json in memory (checkpoints carry it in their metadata). */
 struct tokenizer *tokenizer_parse(const char *json, size_t n, struct err *e);
