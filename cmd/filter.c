@@ -93,7 +93,7 @@ static struct {
 	struct linear *model;
 	struct linear_shape shape;
 	struct words *words; /* [threads], training */
-	struct trainer *trainer;
+	struct linear_trainer *trainer;
 	uint64_t wanted; /* statistics that --annotate adds */
 	struct sifted sum;
 	struct progress progress;
@@ -506,7 +506,7 @@ static int add_batch(void *ctx, struct doc_batch *b)
 			continue;
 		}
 		struct str label = { s->labels.p + x->label, x->label_n };
-		if (trainer_add(run.trainer, label, f, x->features, &run.err) < 0)
+		if (linear_trainer_add(run.trainer, label, f, x->features, &run.err) < 0)
 			return -1;
 		f += x->features;
 	}
@@ -582,7 +582,7 @@ static void train(char **files, size_t n)
 	run.words = xcalloc(common.threads, sizeof *run.words);
 	for (uint64_t i = 0; i < common.threads; i++)
 		words_init(&run.words[i], run.shape.words);
-	if (!(run.trainer = trainer_new(&c, temp_dir, &run.err)))
+	if (!(run.trainer = linear_trainer_new(&c, temp_dir, &run.err)))
 		die("%s", run.err.msg);
 	run.in = docs_open(files, n, field, (enum doc_format)format, 0);
 	run.out = open_writer(common.output);
@@ -592,7 +592,8 @@ static void train(char **files, size_t n)
 	if (rc < 0)
 		die("%s", *run.err.msg ? run.err.msg : read_err.msg);
 	progress_start(&run.progress, 0, "documents");
-	run.model = trainer_run(run.trainer, (int)common.threads, tick, &run.progress, &report, &run.err);
+	run.model =
+		linear_trainer_run(run.trainer, (int)common.threads, tick, &run.progress, &report, &run.err);
 	progress_end(&run.progress);
 	if (!run.model)
 		die("%s", run.err.msg);
@@ -618,7 +619,7 @@ static void train(char **files, size_t n)
 	for (uint64_t i = 0; i < common.threads; i++)
 		words_release(&run.words[i]);
 	free(run.words);
-	trainer_free(run.trainer);
+	linear_trainer_free(run.trainer);
 	linear_free(run.model);
 	docs_close(run.in);
 }

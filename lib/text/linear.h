@@ -1,12 +1,12 @@
 /*
  * linear: a classifier of texts that is linear in hashed n-grams of words: the class of fastText's supervised
- *models (Joulin et al. 2016), with the embedding and the output layer multiplied out. The weights of a label
- *are one number a feature, so that with two labels a feature costs one addition.
+ * models (Joulin et al. 2016), with the embedding and the output layer multiplied out. The weights of a label
+ * are one number a feature, so that with two labels a feature costs one addition.
  *
- *	features  the words and the n-grams of 2 .. ngram words, each hashed into one of `buckets`; of these
- *only the ones that were seen in training (at least min_count times) have weights and count scores    softmax
- *of bias[c] + sum of weight[f][c] / sqrt(number of features); with two labels the sigmoid of one such sum,
- *which is that of the second label
+ * Features are the words and the n-grams of 2 .. ngram words, each hashed into one of `buckets`; of these
+ * only the ones that were seen in training (at least min_count times) have weights and count. Scores are the
+ * softmax of bias[c] + sum of weight[f][c] / sqrt(number of features); with two labels the sigmoid of one
+ * such sum, which is that of the second label.
  *
  * The file format is described in filter(1). A loaded classifier is read-only and shared by threads.
  */
@@ -79,13 +79,14 @@ struct linear_report {
 
 /* Documents are added one after the other, then learnt from in passes of seeded random order. Their features
  * wait in a temporary file (folder `temp`, see spill.h), so that memory does not grow with the text. */
-struct trainer *trainer_new(const struct linear_config *c, const char *temp, struct err *e);
-int trainer_add(struct trainer *t, struct str label, const uint32_t *feature, size_t n, struct err *e);
+struct linear_trainer *linear_trainer_new(const struct linear_config *c, const char *temp, struct err *e);
+int linear_trainer_add(
+	struct linear_trainer *t, struct str label, const uint32_t *feature, size_t n, struct err *e);
 /* Learns; the result does not depend on the number of threads. `tick` (may be NULL) is called with documents
  * done. Once a trainer. NULL on failure: fewer than two labels, or the temporary file. */
-struct linear *trainer_run(struct trainer *t, int threads,
+struct linear *linear_trainer_run(struct linear_trainer *t, int threads,
 	void (*tick)(void *ctx, uint64_t done, uint64_t total), void *ctx, struct linear_report *report,
 	struct err *e);
-void trainer_free(struct trainer *t);
+void linear_trainer_free(struct linear_trainer *t);
 
 #endif

@@ -20,7 +20,7 @@ struct example {
 	uint32_t n, label;
 };
 
-struct trainer {
+struct linear_trainer {
 	struct linear_config c;
 	struct spill *spill;
 	struct example *docs;
@@ -31,12 +31,12 @@ struct trainer {
 	struct fingerprint *data;
 };
 
-struct trainer *trainer_new(const struct linear_config *c, const char *temp, struct err *e)
+struct linear_trainer *linear_trainer_new(const struct linear_config *c, const char *temp, struct err *e)
 {
 	struct spill *spill = spill_new(temp, e);
 	if (!spill)
 		return NULL;
-	struct trainer *t = xcalloc(1, sizeof *t);
+	struct linear_trainer *t = xcalloc(1, sizeof *t);
 	t->c = *c;
 	t->spill = spill;
 	t->count = mem_alloc(mul_size(c->shape.buckets, sizeof *t->count));
@@ -44,7 +44,7 @@ struct trainer *trainer_new(const struct linear_config *c, const char *temp, str
 	return t;
 }
 
-void trainer_free(struct trainer *t)
+void linear_trainer_free(struct linear_trainer *t)
 {
 	if (!t)
 		return;
@@ -57,7 +57,8 @@ void trainer_free(struct trainer *t)
 	free(t);
 }
 
-int trainer_add(struct trainer *t, struct str label, const uint32_t *feature, size_t n, struct err *e)
+int linear_trainer_add(
+	struct linear_trainer *t, struct str label, const uint32_t *feature, size_t n, struct err *e)
 {
 	if (t->ndocs >= UINT32_MAX || n > UINT32_MAX)
 		return err_set(e, "more training data than a classifier can take");
@@ -88,7 +89,7 @@ static int by_bytes(const void *pa, const void *pb)
 
 /* The empty classifier: labels in order, rows for the buckets seen often enough. Documents get their label's
  * place. */
-static struct linear *start_model(struct trainer *t)
+static struct linear *start_model(struct linear_trainer *t)
 {
 	size_t n = t->labels.n;
 	const struct smap_entry **sorted = xcalloc(n, sizeof *sorted);
@@ -124,7 +125,7 @@ struct chunk {
 };
 
 struct learner {
-	struct trainer *t;
+	struct linear_trainer *t;
 	struct linear *m;
 	float *pair; /* [rows][2][cols] weights and sums of squared gradients: side by side for the cache */
 	float *bias; /* [2][cols] */
@@ -314,8 +315,8 @@ static int learn(struct learner *l, int threads)
 	return l->failed ? -1 : 0;
 }
 
-struct linear *trainer_run(struct trainer *t, int threads, void (*tick)(void *, uint64_t, uint64_t),
-	void *ctx, struct linear_report *report, struct err *e)
+struct linear *linear_trainer_run(struct linear_trainer *t, int threads,
+	void (*tick)(void *, uint64_t, uint64_t), void *ctx, struct linear_report *report, struct err *e)
 {
 	if (t->labels.n < 2) {
 		err_set(e, t->ndocs ? "all documents have one label: nothing to tell apart"

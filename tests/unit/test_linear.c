@@ -20,7 +20,7 @@ static struct linear *learn(unsigned topics, int threads, const struct linear_co
 {
 	struct err e;
 	struct linear_report report;
-	struct trainer *t = trainer_new(c, NULL, &e);
+	struct linear_trainer *t = linear_trainer_new(c, NULL, &e);
 	struct words w;
 	struct buf b = { 0 };
 	struct rng r;
@@ -33,11 +33,11 @@ static struct linear *learn(unsigned topics, int threads, const struct linear_co
 		make_text(&b, &r, topic);
 		words_split(&w, b.p, b.n);
 		size_t n = linear_features(&c->shape, &w, &f, &cap);
-		if (trainer_add(t, str_of(names[topics - 1 - topic]), f, n, &e) < 0)
+		if (linear_trainer_add(t, str_of(names[topics - 1 - topic]), f, n, &e) < 0)
 			abort();
 	}
-	struct linear *m = trainer_run(t, threads, NULL, NULL, &report, &e);
-	trainer_free(t);
+	struct linear *m = linear_trainer_run(t, threads, NULL, NULL, &report, &e);
+	linear_trainer_free(t);
 	words_release(&w);
 	buf_release(&b);
 	free(f);
@@ -151,13 +151,13 @@ static void test_refusals(void)
 {
 	struct err e;
 	struct linear_report report;
-	struct trainer *t = trainer_new(&config, NULL, &e);
+	struct linear_trainer *t = linear_trainer_new(&config, NULL, &e);
 	uint32_t f = 1;
-	ok(!trainer_run(t, 1, NULL, NULL, &report, &e), "no documents: %s", e.msg);
-	trainer_add(t, STR("a"), &f, 1, &e);
-	ok(!trainer_run(t, 1, NULL, NULL, &report, &e), "one label: %s", e.msg);
-	trainer_free(t);
-	ok(!trainer_new(&config, "/nonexistent", &e), "no folder: %s", e.msg);
+	ok(!linear_trainer_run(t, 1, NULL, NULL, &report, &e), "no documents: %s", e.msg);
+	linear_trainer_add(t, STR("a"), &f, 1, &e);
+	ok(!linear_trainer_run(t, 1, NULL, NULL, &report, &e), "one label: %s", e.msg);
+	linear_trainer_free(t);
+	ok(!linear_trainer_new(&config, "/nonexistent", &e), "no folder: %s", e.msg);
 }
 
 int main(void)
