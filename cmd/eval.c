@@ -101,8 +101,7 @@ static void skip(const char *why)
 	bad++;
 }
 
-/* --- loss
- * ----------------------------------------------------------------------------------------------------- */
+/* --- loss --- */
 
 /* Of a document, until its totals come back. */
 struct item {
@@ -165,15 +164,8 @@ static void add_stream(struct perplexity *p, struct reader *r)
 	int rc;
 	if (!t)
 		die("%s", err.msg);
-	const struct tok_info *info = tok_reader_info(t);
-	struct hash128 mine = model->tokenizer ? tokenizer_fingerprint(model->tokenizer)
-					       : (struct hash128){ 0, 0 },
-		       its = info->fingerprint;
-	if (info->vocab > model->config.vocab)
-		die("%s: its vocabulary of %u is larger than the model's of %zu", reader_name(r), info->vocab,
-			model->config.vocab);
-	if ((mine.lo || mine.hi) && (its.lo || its.hi) && (mine.lo != its.lo || mine.hi != its.hi))
-		die("%s: was made with another tokenizer than the model's", reader_name(r));
+	if (model_check_stream(model, tok_reader_info(t), reader_name(r), &err) < 0)
+		die("%s", err.msg);
 	while ((rc = tok_reader_doc(t, &d, &err)) > 0)
 		perplexity_add(p, d.ids, d.mask, d.n, UINT64_MAX, item_new(NULL));
 	if (rc < 0)
@@ -264,8 +256,7 @@ static void run_loss(char **files, size_t n)
 	show_loss();
 }
 
-/* --- tasks
- * ---------------------------------------------------------------------------------------------------- */
+/* --- tasks --- */
 
 static void tick(void *ctx, size_t done, size_t of)
 {
@@ -297,8 +288,7 @@ static void run_task(const char *path)
 	task_free(t);
 }
 
-/* --- completions
- * ---------------------------------------------------------------------------------------------- */
+/* --- completions --- */
 
 static struct verifier *checks;
 
@@ -443,8 +433,7 @@ static void run_rescore(char **files, size_t n)
 	docs_close(s);
 }
 
-/* --- main
- * ----------------------------------------------------------------------------------------------------- */
+/* --- main --- */
 
 static void check_options(int files)
 {

@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "model/net.h"
 #include "text/tokenizer.h"
+#include "text/tokfile.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,20 @@ struct param *model_param(const struct model *m, const char *name)
 		if (strcmp(m->params[i].name, name) == 0)
 			return &m->params[i];
 	return NULL;
+}
+
+int model_check_stream(const struct model *m, const struct tok_info *info, const char *name, struct err *e)
+{
+	const struct hash128 *its = &info->fingerprint;
+	if (info->vocab > m->config.vocab)
+		return err_set(e, "%s: vocabulary of %lu does not fit the model's %zu", name,
+			(unsigned long)info->vocab, m->config.vocab);
+	if (!m->tokenizer || (its->lo == 0 && its->hi == 0))
+		return 0;
+	struct hash128 own = tokenizer_fingerprint(m->tokenizer);
+	if (its->lo != own.lo || its->hi != own.hi)
+		return err_set(e, "%s: made with another tokenizer than the model's", name);
+	return 0;
 }
 
 /* Values that one thread fills at a time. A normal takes two outputs of the generator, so value i starts at 2

@@ -59,8 +59,14 @@ void model_want_grads(struct model *m); /* allocates and zeroes */
 void model_free(struct model *m);
 struct param *model_param(const struct model *m, const char *name); /* NULL when absent */
 
-/* MODEL as CLI.md defines it: Hugging Face directory (also sharded), run directory, .safetensors with config
- * in its metadata, llama2.c .bin, "-". Missing, superfluous and misshapen tensors are errors that name them.
+struct tok_info;
+/* Is a token stream one for this model? -1: its vocabulary is larger, or both say their tokenizers and these
+ * differ. name is the stream's, for the message. */
+int model_check_stream(const struct model *m, const struct tok_info *info, const char *name, struct err *e);
+
+/* MODEL as quern-checkpoint(5) says: Hugging Face directory (also sharded), run directory, .safetensors with
+ * config in its metadata, llama2.c .bin, "-". Missing, superfluous and misshapen tensors are errors that name
+ * them.
  */
 struct model *model_load(const char *path, struct err *e);
 /* TOKENIZER as CLI.md defines it: whatever tokenizer_load reads, and what a run or a .safetensors carries.

@@ -4,7 +4,6 @@
 #include "tensor/kern.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static float *take(struct area *a, size_t rows, size_t cols)
 {
@@ -99,7 +98,7 @@ static size_t measure(struct session *s, size_t *scratch_at)
 
 enum dtype default_compute(void)
 {
-	return strstr(kern()->name, "bf16") ? DTYPE_BF16 : DTYPE_F32;
+	return kern()->native_bf16 ? DTYPE_BF16 : DTYPE_F32;
 }
 
 struct session *session_new(struct model *m, enum dtype compute, size_t max_tokens, int flags)

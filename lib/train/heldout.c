@@ -36,16 +36,8 @@ static int add_stream(struct heldout *h, struct reader *r, const struct model *m
 	struct tok_reader *t = tok_reader_new(r, e);
 	if (!t)
 		return -1;
-	int rc = 0;
 	struct tok_doc d;
-	const struct tok_info *info = tok_reader_info(t);
-	struct hash128 own = m->tokenizer ? tokenizer_fingerprint(m->tokenizer) : info->fingerprint;
-	int known = info->fingerprint.lo || info->fingerprint.hi;
-	if (info->vocab > m->config.vocab)
-		rc = err_set(e, "%s: vocabulary of %lu does not fit the model's %zu", reader_name(r),
-			(unsigned long)info->vocab, m->config.vocab);
-	else if (known && (own.lo != info->fingerprint.lo || own.hi != info->fingerprint.hi))
-		rc = err_set(e, "%s: made with another tokenizer than the model's", reader_name(r));
+	int rc = model_check_stream(m, tok_reader_info(t), reader_name(r), e);
 	while (rc == 0 && (rc = tok_reader_doc(t, &d, e)) > 0)
 		rc = add(h, d.ids, d.mask, d.n, max) ? 0 : 1;
 	tok_reader_free(t);

@@ -31,8 +31,7 @@ struct rows {
 	size_t row; /* next packed row */
 };
 
-/* --- mapped files
- * --------------------------------------------------------------------------------------------- */
+/* --- mapped files --- */
 
 /* Tokens [at, at + n) of all files into ids and flags. */
 static int map_read(struct rows *r, uint64_t at, size_t n, uint32_t *ids, uint8_t *flags, struct err *e)
@@ -88,12 +87,6 @@ static int plan(struct rows *r, struct err *e)
 	return 0;
 }
 
-static int same_info(const struct tok_info *a, const struct tok_info *b)
-{
-	return a->vocab == b->vocab && a->fingerprint.lo == b->fingerprint.lo &&
-	       a->fingerprint.hi == b->fingerprint.hi;
-}
-
 static int open_maps(struct rows *r, struct err *e)
 {
 	r->maps = xcalloc(r->nfiles, sizeof(*r->maps));
@@ -105,7 +98,7 @@ static int open_maps(struct rows *r, struct err *e)
 		const struct tok_info *info = tok_map_info(r->maps[f]);
 		if (f == 0)
 			r->info = *info;
-		else if (!same_info(info, &r->info))
+		else if (!tok_info_equal(info, &r->info))
 			return err_set(
 				e, "%s: another tokenizer or vocabulary than %s", r->files[f], r->files[0]);
 		r->first[f + 1] = r->first[f] + tok_map_tokens(r->maps[f]);
@@ -125,7 +118,7 @@ static int read_wrapped(struct rows *r, uint64_t row, struct batch *b, struct er
 	return batch_add_span(b, r->ids, r->flags, n, e);
 }
 
-/* The parts of packed row `row`; `window` NULL: read them from the maps. */
+/* The parts of packed row `row`: read from the maps, or from the window that is in ids and flags. */
 static int read_packed(struct rows *r, size_t row, int mapped, struct batch *b, struct err *e)
 {
 	const struct packer *p = &r->packer;
@@ -152,8 +145,7 @@ static int next_mapped(struct rows *r, struct batch *b, struct err *e)
 					    : read_packed(r, (size_t)row, 1, b, e);
 }
 
-/* --- streams
- * -------------------------------------------------------------------------------------------------- */
+/* --- streams --- */
 
 static int open_stream(struct rows *r, struct err *e)
 {
@@ -167,7 +159,7 @@ static int open_stream(struct rows *r, struct err *e)
 	const struct tok_info *info = tok_reader_info(r->stream);
 	if (r->file == 0)
 		r->info = *info;
-	else if (!same_info(info, &r->info))
+	else if (!tok_info_equal(info, &r->info))
 		return err_set(e, "%s: another tokenizer or vocabulary than %s", name, r->files[0]);
 	r->file++;
 	return 0;
@@ -273,8 +265,7 @@ static int stream_packed(struct rows *r, struct batch *b, struct err *e)
 	return read_packed(r, r->row++, 0, b, e) < 0 ? -1 : 1;
 }
 
-/* --- both
- * ----------------------------------------------------------------------------------------------------- */
+/* --- both --- */
 
 /* Regular and not compressed: can be mapped. A name that cannot be looked at fails later, with a message. */
 static int mappable(const char *path)

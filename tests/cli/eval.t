@@ -44,7 +44,7 @@ is "a document's number does not depend on the others" "$(num nats <one.json)" \
 	"$(ev -m model --loss --per-item docs.jsonl | sed -n 's/.*"item":0,.*"nats":\([0-9.e+-]*\).*/\1/p')"
 "$BIN/tokenize" -q -t --vocab 300 -o other.json docs.jsonl
 "$BIN/tokenize" -q -m other.json -o other.tok docs.jsonl
-fails 1 "a stream of another tokenizer is refused" "other.tok: was made with another tokenizer" "$BIN/eval" -m model --loss other.tok
+fails 1 "a stream of another tokenizer is refused" "other.tok: made with another tokenizer" "$BIN/eval" -m model --loss other.tok
 head -c 300 corpus.tok >cut.tok
 fails 1 "a stream that was cut" "cut.tok: " "$BIN/eval" -q -m model --loss cut.tok -o x.json
 is "no output is left" "$(ls x.json 2>&1 | grep -c 'x.json$')" 0
