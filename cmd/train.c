@@ -8,13 +8,8 @@
 #include "base/opt.h"
 #include "tensor/kern.h"
 #include "text/tokenizer.h"
-#include "train/ckpt.h"
-#include "train/heldout.h"
 #include "train/probe.h"
-#include "train/rows.h"
-#include "train/runlog.h"
-#include "train/sched.h"
-#include "train/totals.h"
+#include "train/run.h"
 
 #include <math.h>
 #include <signal.h>
@@ -107,22 +102,14 @@ struct job {
 	size_t nfiles; /* 0: stdin */
 	struct model *model;
 	struct tokenizer *tokenizer; /* of --tokenizer, until the model takes it */
-	struct rows *rows;           /* NULL: stdin that nobody needed yet */
-	struct sched sched;
 	struct trainer_config config;
-	struct trainer trainer;
-	struct heldout heldout;
-	struct run_state state;
-	struct runlog log;
-	int going_on;   /* the run has a checkpoint */
-	uint64_t saved; /* step of the newest one, UINT64_MAX none */
-	double started, seconds_before;
+	struct run run;
+	int going_on; /* the run has a checkpoint */
 };
 
 static struct err err;
 
-/* --- signals
- * -------------------------------------------------------------------------------------------------- */
+/* --- signals --- */
 
 static volatile sig_atomic_t stop_signal;
 
@@ -165,8 +152,7 @@ static void die_unless_stopped(void)
 	die("%s", err.msg);
 }
 
-/* --- options
- * -------------------------------------------------------------------------------------------------- */
+/* --- options --- */
 
 static void want(int good, const char *name, const char *what)
 {
@@ -238,7 +224,7 @@ static void settle_options(struct job *j, const struct config *c)
 	if (isnan(adam_lr))
 		adam_lr = lr;
 	if (compute < 0)
-		compute = kern()->native_bf16;
+		compute = default_compute() == DTYPE_BF16;
 	size_t rows = (size_t)(batch_tokens / context), micro = batch < rows ? (size_t)batch : rows;
 	want(micro < NO_TARGET / context, "batch", "fewer rows at once of so many tokens");
 	j->config = (struct trainer_config){
@@ -268,28 +254,29 @@ static const char *given_total(void)
 /* The number of updates and the schedule. */
 static void settle_length(struct job *j)
 {
+	struct run *r = &j->run;
 	/* A run of files that goes on without their names is as long as it was. */
-	int as_before = j->going_on && !j->nfiles && !j->state.streamed && !given_total();
+	int as_before = j->going_on && !j->nfiles && !r->state.streamed && !given_total();
 	/* A probe does not look beyond the first pass. */
-	if (j->nfiles && !rows_streamed(j->rows) && (probe_file || !totals_given(&totals)))
+	if (j->nfiles && !rows_streamed(r->rows) && (probe_file || !totals_given(&totals)))
 		totals.epochs = 1;
-	int piped = !as_before && (!j->rows || rows_streamed(j->rows));
+	int piped = !as_before && (!r->rows || rows_streamed(r->rows));
 	if (piped && packing != PACK_WRAPPED && totals.tokens != UINT64_MAX)
 		die_usage("--tokens from a pipe needs --packing wrapped: rows of documents differ in length");
 	if (!as_before &&
-		totals_limit(&totals, j->rows, j->config.rows, j->config.context, &j->state.limit, &err) < 0)
+		totals_limit(&totals, r->rows, j->config.rows, j->config.context, &r->state.limit, &err) < 0)
 		die_usage("%s", err.msg);
-	int known = j->state.limit != UINT64_MAX || !isnan(totals.time);
+	int known = r->state.limit != UINT64_MAX || !isnan(totals.time);
 	if (schedule < 0)
 		schedule = known ? 0 : 3;
-	j->sched = (struct sched){ schedule, lr, min_lr, warmup, decay_fraction };
-	if (!known && sched_uses_share(&j->sched))
+	r->c.totals = totals;
+	r->c.sched = (struct sched){ schedule, lr, min_lr, warmup, decay_fraction };
+	if (!known && sched_uses_share(&r->c.sched))
 		die_usage("--schedule %s needs to know how long the run is: give --steps, --tokens or --time",
 			opt_choice(opt_find(opts, "schedule")));
 }
 
-/* --- the model
- * ------------------------------------------------------------------------------------------------ */
+/* --- the model --- */
 
 /* The configuration that --arch names; its vocabulary may still be 0. */
 static void arch_config(struct config *c, const struct tokenizer *t)
@@ -361,97 +348,41 @@ static void check_origin(const struct job *j)
 			c.vocab = m->config.vocab;
 		set_origin_arch(now, &c);
 	}
-	if (*now && strcmp(now, j->state.origin) != 0)
+	if (*now && strcmp(now, j->run.state.origin) != 0)
 		die("--%s: this run was started from another model", init_from ? "init" : "arch");
 }
 
-/* --- the data
- * ------------------------------------------------------------------------------------------------- */
-
-static const char *data_name(const struct job *j)
-{
-	return j->nfiles ? j->files[0] : "stdin";
-}
+/* --- the data --- */
 
 static void open_data(struct job *j)
 {
 	struct rows_config c = { (size_t)context, (enum packing)packing, order == 0, common.seed };
-	j->rows = rows_open(j->files, j->nfiles, &c, &err);
-	if (!j->rows)
+	struct rows *r = rows_open(j->files, j->nfiles, &c, &err);
+	if (!r)
 		die_unless_stopped();
-	if (!rows_streamed(j->rows) && rows_count(j->rows) == 0)
-		die("%s: no document of two tokens or more", data_name(j));
+	if (!rows_streamed(r) && rows_count(r) == 0)
+		die("%s: no document of two tokens or more", j->run.c.data);
+	j->run.rows = r;
 }
 
-/* Do these tokens mean to the model what they meant to who made them? */
 static void check_data(const struct job *j)
 {
-	const struct tok_info *info = rows_info(j->rows);
-	const struct model *m = j->model;
-	if (info->vocab > m->config.vocab)
-		die("%s: vocabulary of %lu does not fit the model's %zu", data_name(j),
-			(unsigned long)info->vocab, m->config.vocab);
-	if (!m->tokenizer)
-		return;
-	struct hash128 t = tokenizer_fingerprint(m->tokenizer);
-	if (info->fingerprint.lo == 0 && info->fingerprint.hi == 0)
-		warn("%s: does not say which tokenizer made it", data_name(j));
-	else if (info->fingerprint.lo != t.lo || info->fingerprint.hi != t.hi)
-		die("%s: made with another tokenizer than the model's", data_name(j));
+	const struct tok_info *info = rows_info(j->run.rows);
+	if (model_check_stream(j->model, info, j->run.c.data, &err) < 0)
+		die("%s", err.msg);
+	if (j->model->tokenizer && info->fingerprint.lo == 0 && info->fingerprint.hi == 0)
+		warn("%s: does not say which tokenizer made it", j->run.c.data);
 }
 
-static void data_fingerprint(const struct rows *r, char hex[33])
-{
-	hash128_hex(rows_streamed(r) ? rows_info(r)->fingerprint : rows_fingerprint(r), hex);
-}
-
-static void check_same_data(const struct job *j)
-{
-	char hex[33];
-	data_fingerprint(j->rows, hex);
-	if (rows_streamed(j->rows) != j->state.streamed)
-		die("%s: this run was started on %s", data_name(j), j->state.streamed ? "a pipe" : "files");
-	if (strcmp(hex, j->state.data) != 0)
-		die("%s: not the data that this run was started on", data_name(j));
-}
-
-/* Puts the data where the checkpoint left it. */
-static void seek_data(struct job *j)
-{
-	struct run_state *s = &j->state;
-	struct batch *b = &j->trainer.batch;
-	if (!s->streamed) {
-		rows_seek(j->rows, s->position);
-		return;
-	}
-	if (s->ended) { /* the pass before is complete: what comes now is new */
-		s->position = s->digest = 0;
-		s->ended = 0;
-		return;
-	}
-	int rc = 1;
-	while (rows_position(j->rows) < s->position && rc > 0) {
-		batch_reset(b);
-		rc = rows_next(j->rows, b, &err);
-	}
-	batch_reset(b);
-	if (rc < 0)
-		die_unless_stopped();
-	if (rows_position(j->rows) < s->position || rows_digest(j->rows) != s->digest)
-		die("%s: does not begin with the %llu rows that step %llu had consumed", data_name(j),
-			(unsigned long long)s->position, (unsigned long long)s->step);
-}
-
-/* --- going on
- * ------------------------------------------------------------------------------------------------- */
+/* --- going on --- */
 
 /* Looks for a checkpoint; its recorded options become this run's. */
 static void read_record(struct job *j)
 {
+	struct run *r = &j->run;
 	uint64_t step;
 	struct arena a = { 0 };
 	struct json *recorded;
-	j->saved = UINT64_MAX;
 	int rc = common.output ? ckpt_find(common.output, &step, &err) : 0;
 	if (rc < 0)
 		die("%s", err.msg);
@@ -459,33 +390,27 @@ static void read_record(struct job *j)
 		return;
 	if (fresh)
 		die("%s: has a checkpoint already, and --fresh was given", common.output);
-	if (ckpt_read_state(common.output, step, &j->state, &a, &recorded, &err) < 0 ||
+	if (ckpt_read_state(common.output, step, &r->state, &a, &recorded, &err) < 0 ||
 		opt_restore(opts, recorded, &err) < 0)
 		die("%s", err.msg);
 	arena_release(&a);
 	check_options();
 	if (!given_total())
-		totals = j->state.totals;
-	j->saved = step;
+		totals = r->state.totals;
+	r->saved = step;
 	j->going_on = 1;
-}
-
-static int finished(const struct job *j)
-{
-	const struct run_state *s = &j->state;
-	return s->step >= s->limit || (!isnan(totals.time) && s->seconds >= totals.time) ||
-	       (s->done && !isnan(totals.epochs));
 }
 
 /* Model, data and totals, held against each other and, when the run goes on, against what they were. */
 static void prepare(struct job *j)
 {
+	struct run *r = &j->run;
 	struct config c;
-	uint64_t limit_then = j->state.limit;
+	uint64_t limit_then = r->state.limit;
 	if (tokenizer_file && !(j->tokenizer = model_tokenizer(tokenizer_file, NULL, &err)))
 		die("%s", err.msg);
 	if (j->going_on) {
-		char *dir = ckpt_path(common.output, j->saved);
+		char *dir = ckpt_path(common.output, r->saved);
 		j->model = must_load(dir);
 		free(dir);
 		check_origin(j);
@@ -493,7 +418,7 @@ static void prepare(struct job *j)
 		if (strcmp(init_from, "-") == 0 && !j->nfiles)
 			die_usage("--init - reads standard input: name the data");
 		j->model = must_load(init_from);
-		set_origin_init(j->state.origin, j->model);
+		set_origin_init(r->state.origin, j->model);
 	} else if (arch) {
 		arch_config(&c, j->tokenizer);
 	} else {
@@ -503,14 +428,14 @@ static void prepare(struct job *j)
 	if (j->nfiles)
 		open_data(j);
 	settle_length(j);
-	if (!j->rows && !finished(j) && !dry_run)
+	if (!r->rows && (probe_file || !run_finished(r)) && !dry_run)
 		open_data(j);
 	if (!j->model) {
-		if (c.vocab == 0 && j->rows)
-			c.vocab = rows_info(j->rows)->vocab;
+		if (c.vocab == 0 && r->rows)
+			c.vocab = rows_info(r->rows)->vocab;
 		if (c.vocab == 0)
 			die_usage("--arch %s has no vocabulary size: give --tokenizer or data", arch);
-		set_origin_arch(j->state.origin, &c);
+		set_origin_arch(r->state.origin, &c);
 		j->model = model_new(&c);
 		model_init(j->model, common.seed);
 	}
@@ -522,109 +447,39 @@ static void prepare(struct job *j)
 	if (m->tokenizer && tokenizer_vocab(m->tokenizer) > m->config.vocab)
 		die("the tokenizer's vocabulary of %lu does not fit the model's %zu",
 			(unsigned long)tokenizer_vocab(m->tokenizer), m->config.vocab);
-	if (j->rows)
+	if (r->rows)
 		check_data(j);
 	if (!j->going_on)
 		return;
-	if (j->rows)
-		check_same_data(j);
+	if (r->rows && run_check_data(r, &err) < 0)
+		die("%s", err.msg);
 	if (!totals_same_past(
-		    &j->sched, &j->state.totals, limit_then, &totals, j->state.limit, j->state.step))
+		    &r->c.sched, &r->state.totals, limit_then, &totals, r->state.limit, r->state.step))
 		die("--%s: another total than this run's, under which its %llu updates had other learning "
 		    "rates",
-			given_total(), (unsigned long long)j->state.step);
+			given_total(), (unsigned long long)r->state.step);
 }
 
-/* --- checkpoints and log
- * -------------------------------------------------------------------------------------- */
-
-static void save(struct job *j)
-{
-	static const enum dtype types[] = { DTYPE_F32, DTYPE_BF16, DTYPE_F16 };
-	struct buf record = { 0 };
-	struct run_state *s = &j->state;
-	opt_record(opts, &record);
-	free(s->options);
-	s->options = record.p;
-	s->totals = totals;
-	/* First the log: no line is missing that a run going on from here relies on. */
-	int rc = runlog_sync(&j->log, &err);
-	if (rc == 0 && j->saved == s->step)
-		rc = ckpt_save_state(common.output, &j->trainer, s, types[save_dtype], &err);
-	else if (rc == 0)
-		rc = ckpt_save(common.output, &j->trainer, s, types[save_dtype], keep, &err);
-	if (rc < 0)
-		die("%s", err.msg);
-	j->saved = s->step;
-	detail("saved %s/step-%llu", common.output, (unsigned long long)j->saved);
-}
-
-/* The line of the last update, with a measure of the held-out data where one is due. */
-static void write_line(struct job *j, int last)
-{
-	double loss = NAN, bpb = NAN;
-	struct run_state *s = &j->state;
-	if (s->step == 0)
-		return;
-	if (eval_data.n && (last || (eval_every && s->step % eval_every == 0)))
-		heldout_measure(&j->heldout, &j->trainer, &loss, &bpb);
-	if (runlog_add(&j->log, s, loss, bpb, common.log, &err) < 0)
-		die("%s", err.msg);
-	if (!isnan(loss))
-		detail("step %llu: held-out loss %.4f, %.4f bits per byte", (unsigned long long)s->step, loss,
-			bpb);
-}
-
-static void open_log(struct job *j)
-{
-	int kept = 0;
-	char *path = path_join(common.output, "log.jsonl");
-	if (runlog_open(&j->log, path, j->state.step, &kept, &err) < 0)
-		die("%s", err.msg);
-	free(path);
-	/* Killed between the checkpoint and its line in the log: the line comes now. */
-	if (!kept)
-		write_line(j, finished(j));
-}
-
-/* A run that is complete, its log included, is left as it is. */
-static int nothing_to_do(const struct job *j)
-{
-	if (!j->going_on || !finished(j))
-		return 0;
-	char *path = path_join(common.output, "log.jsonl");
-	int has = j->state.step == 0 ? 1 : runlog_has(path, j->state.step, &err);
-	free(path);
-	if (has < 0)
-		die("%s", err.msg);
-	if (has)
-		info("%s: is complete at step %llu", common.output, (unsigned long long)j->state.step);
-	return has;
-}
-
-/* --- the loop
- * ------------------------------------------------------------------------------------------------- */
+/* --- messages --- */
 
 static int on_terminal(void)
 {
 	return verbosity >= 0 && isatty(STDERR_FILENO);
 }
 
-static double seconds_left(const struct job *j)
+static double seconds_left(const struct run_state *s)
 {
-	const struct run_state *s = &j->state;
 	double left = NAN;
 	if (s->limit != UINT64_MAX)
 		left = s->seconds / (double)s->step * (double)(s->limit - s->step);
 	return isnan(totals.time) ? left : fmin(left, totals.time - s->seconds);
 }
 
-static void show_progress(const struct job *j, const struct update *u)
+static void show_progress(const struct run_state *s, const struct update *u)
 {
 	static double shown;
-	const struct run_state *s = &j->state;
 	char rate[32], left[32], of[32] = "";
-	double now = now_seconds(), togo = seconds_left(j);
+	double now = now_seconds(), togo = seconds_left(s);
 	unsigned long long step = s->step;
 	human_count(s->rate, rate);
 	detail("step %llu: loss %.4f, gradient %.3f, lr %.3g, %s tokens/s%s", step, u->loss, u->grad_norm,
@@ -640,101 +495,18 @@ static void show_progress(const struct job *j, const struct update *u)
 	fflush(stderr);
 }
 
-/* Rows of the next update into the trainer's batch. 1; 0 when the stream ended first; -1 interrupted. */
-static int fill_batch(struct job *j)
+/* A checkpoint and a measure, where the last call made them. */
+static void show_events(const struct run *r)
 {
-	struct batch *b = &j->trainer.batch;
-	uint64_t end = totals_rows(&totals, j->rows);
-	int rc = 1;
-	batch_reset(b);
-	while (rc > 0 && b->nrows < j->config.rows && rows_position(j->rows) < end)
-		rc = rows_next(j->rows, b, &err);
-	if (rc < 0 && !stop_signal)
-		die("%s", err.msg);
-	return rc;
+	unsigned long long step = r->state.step;
+	if (r->wrote)
+		detail("saved %s/step-%llu", common.output, step);
+	if (!isnan(r->eval_loss))
+		detail("step %llu: held-out loss %.4f, %.4f bits per byte", step, r->eval_loss, r->eval_bpb);
 }
 
-/* Skipped updates leave the weights alone; when nothing else comes any more, the run has diverged. */
-static void count_skipped(struct job *j, const struct update *u)
+static void summary(const struct run_state *s)
 {
-	static int in_a_row;
-	unsigned long long step = j->state.step;
-	if (!u->skipped || j->trainer.batch.ntargets == 0) {
-		in_a_row = 0;
-		return;
-	}
-	j->state.skipped++;
-	if (++in_a_row == 100)
-		die("step %llu: 100 updates in a row were skipped, the last with loss %g and gradient %g",
-			step, u->loss, u->grad_norm);
-}
-
-static void one_update(struct job *j, double began)
-{
-	struct run_state *s = &j->state;
-	struct update u;
-	s->lr = totals_lr(&totals, &j->sched, s->limit, s->step, s->seconds);
-	trainer_update(&j->trainer, s->lr, &u);
-	double now = now_seconds();
-	s->step++;
-	s->tokens += j->trainer.batch.tokens;
-	s->position = rows_position(j->rows);
-	s->digest = rows_digest(j->rows);
-	s->seconds = j->seconds_before + now - j->started;
-	s->loss = u.loss;
-	s->grad_norm = u.grad_norm;
-	s->rate = (double)j->trainer.batch.tokens / (now - began);
-	count_skipped(j, &u);
-	show_progress(j, &u);
-}
-
-/* The end of a stream without a known number of updates: the rest is an update of its own, and the pass is
- * complete. */
-static void end_pass(struct job *j, double began)
-{
-	int rest = j->trainer.batch.nrows > 0;
-	if (rest)
-		one_update(j, began);
-	j->state.ended = 1;
-	j->state.done = !isnan(totals.epochs);
-	save(j);
-	if (!rest && eval_data.n && runlog_undo(&j->log, &err) < 0)
-		die("%s", err.msg);
-	if (rest || eval_data.n)
-		write_line(j, 1);
-}
-
-/* Until the total is reached, a signal comes or the data end. 0, or 1 when a stream ended before the total.
- */
-static int train(struct job *j)
-{
-	struct run_state *s = &j->state;
-	j->started = now_seconds();
-	j->seconds_before = s->seconds;
-	while (!finished(j) && !stop_signal) {
-		double began = now_seconds();
-		int rc = fill_batch(j);
-		if (rc < 0)
-			return 0;
-		if (rc == 0 && s->limit == UINT64_MAX) {
-			end_pass(j, began);
-			return 0;
-		}
-		/* What is left over is good enough for the last update only: more may come for the others. */
-		if (rc == 0 && (s->step + 1 < s->limit || j->trainer.batch.nrows == 0))
-			return 1;
-		one_update(j, began);
-		int last = finished(j);
-		if (last || (save_every && s->step % save_every == 0))
-			save(j);
-		write_line(j, last);
-	}
-	return 0;
-}
-
-static void summary(const struct job *j)
-{
-	const struct run_state *s = &j->state;
 	char tokens[32], took[32], skipped[64] = "";
 	if (s->skipped)
 		snprintf(skipped, sizeof skipped, ", %llu updates skipped", (unsigned long long)s->skipped);
@@ -748,41 +520,42 @@ static void summary(const struct job *j)
 			human_seconds(s->seconds, took), skipped);
 }
 
-/* --- without a run
- * -------------------------------------------------------------------------------------------- */
+/* --- without a run --- */
 
 /* One pass over the first batch: its loss, gradients and log-probabilities of rows into a file. */
-static void probe(struct job *j)
+static void probe(struct run *r)
 {
-	const struct batch *b = &j->trainer.batch;
+	const struct batch *b = &r->trainer.batch;
 	struct update u;
-	if (fill_batch(j) < 0)
+	if (run_fill(r, &err) < 0)
 		die_unless_stopped();
 	if (b->ntargets == 0)
-		die("%s: nothing to predict in its first batch", data_name(j));
-	if (probe_write(&j->trainer, probe_file, &u, &err) < 0)
+		die("%s: nothing to predict in its first batch", r->c.data);
+	if (probe_write(&r->trainer, probe_file, &u, &err) < 0)
 		die("%s", err.msg);
 	info("%zu rows, %zu targets, loss %.6f, gradient %.6f", b->nrows, b->ntargets, u.loss, u.grad_norm);
 }
 
 /* Seconds of an update: the second of two on the first rows, one micro-batch scaled up. */
-static double measure_update(struct job *j)
+static double measure_update(struct run *r)
 {
+	struct trainer_config *c = &r->trainer.c;
+	size_t rows = c->rows;
 	double took = NAN;
-	size_t rows = j->config.rows;
-	if (!j->rows || rows_streamed(j->rows))
+	if (!r->rows || rows_streamed(r->rows))
 		return NAN;
-	j->config.rows = j->config.micro;
+	c->rows = c->micro;
 	for (int i = 0; i < 2; i++) {
 		struct update u;
-		rows_seek(j->rows, 0);
-		fill_batch(j);
+		rows_seek(r->rows, 0);
+		if (run_fill(r, &err) < 0)
+			die_unless_stopped();
 		double t0 = now_seconds();
-		trainer_update(&j->trainer, 0, &u);
+		trainer_update(&r->trainer, 0, &u);
 		took = now_seconds() - t0;
 	}
-	j->config.rows = rows;
-	return took * (double)rows / (double)j->config.micro;
+	c->rows = rows;
+	return took * (double)rows / (double)c->micro;
 }
 
 static void show_bytes(const char *what, size_t n)
@@ -799,7 +572,9 @@ static void show_number(const char *what, uint64_t n)
 static void show_plan(struct job *j)
 {
 	struct trainer_memory mem = trainer_memory(&j->config, j->model);
-	double update = measure_update(j);
+	const struct rows *rows = j->run.rows;
+	uint64_t limit = j->run.state.limit;
+	double update = measure_update(&j->run);
 	char h[32];
 	show_number("parameters", j->model->count);
 	show_bytes("weights", mem.weights);
@@ -808,91 +583,106 @@ static void show_plan(struct job *j)
 	show_bytes("activations", mem.session);
 	show_bytes("memory", mem.weights + mem.grads + mem.optim + mem.session);
 	show_number("tokens/update", batch_tokens);
-	if (j->rows && !rows_streamed(j->rows)) {
-		show_number("rows/epoch", rows_count(j->rows));
-		show_number("tokens/epoch", rows_tokens(j->rows));
+	if (rows && !rows_streamed(rows)) {
+		show_number("rows/epoch", rows_count(rows));
+		show_number("tokens/epoch", rows_tokens(rows));
 	}
-	if (j->state.limit != UINT64_MAX)
-		show_number("updates", j->state.limit);
+	if (limit != UINT64_MAX)
+		show_number("updates", limit);
 	if (!isnan(update)) {
 		printf("%-14s %.3g s (measured)\n", "time/update", update);
 		show_number("tokens/s", (uint64_t)((double)batch_tokens / update));
 	}
 	if (!isnan(totals.time))
 		printf("%-14s %s\n", "time", human_seconds(totals.time, h));
-	else if (j->state.limit != UINT64_MAX && !isnan(update))
-		printf("%-14s %s (estimated)\n", "time", human_seconds(update * (double)j->state.limit, h));
+	else if (limit != UINT64_MAX && !isnan(update))
+		printf("%-14s %s (estimated)\n", "time", human_seconds(update * (double)limit, h));
 }
 
-/* --- main
- * ----------------------------------------------------------------------------------------------------- */
+/* --- main --- */
 
-/* The folder, its lock and what a new run's state says of its beginning. */
+/* From here on the options are those that checkpoints record. */
+static void configure_run(struct run *r)
+{
+	static const enum dtype types[] = { DTYPE_F32, DTYPE_BF16, DTYPE_F16 };
+	struct buf record = { 0 };
+	r->c.dir = common.output;
+	r->c.second_log = common.log;
+	r->c.save_every = save_every;
+	r->c.keep = keep;
+	r->c.save_dtype = types[save_dtype];
+	r->c.eval_every = eval_every;
+	opt_record(opts, &record);
+	free(r->state.options);
+	r->state.options = record.p;
+}
+
 static void open_run(struct job *j)
 {
-	struct run_state *s = &j->state;
-	uint64_t step;
-	if (j->going_on) {
-		if (strcmp(s->isa, kern()->name) != 0)
-			info("%s: goes on with %s kernels after %s: rounding differs from here on",
-				common.output, kern()->name, s->isa);
-	} else {
-		if (path_mkdir(common.output, &err) < 0 || ckpt_lock(common.output, &err) < 0)
-			die("%s", err.msg);
-		if (ckpt_find(common.output, &step, &err) != 0)
-			die("%s: another trainer has just started here", common.output);
-		s->loss = s->grad_norm = s->lr = s->rate = NAN;
-		if (j->rows) {
-			s->streamed = rows_streamed(j->rows);
-			data_fingerprint(j->rows, s->data);
-		}
-	}
-	snprintf(s->isa, sizeof s->isa, "%s", kern()->name);
+	struct run *r = &j->run;
+	if (j->going_on && strcmp(r->state.isa, kern()->name) != 0)
+		info("%s: goes on with %s kernels after %s: rounding differs from here on", common.output,
+			kern()->name, r->state.isa);
 	detail("%s kernels, %s products, %llu threads", kern()->name, dtype_name(j->config.compute),
 		(unsigned long long)common.threads);
 	if (eval_data.n &&
-		heldout_load(&j->heldout, eval_data.v, eval_data.n, j->model, eval_tokens, &err) < 0)
+		heldout_load(&r->heldout, eval_data.v, eval_data.n, j->model, eval_tokens, &err) < 0)
 		die("%s", err.msg);
-	open_log(j);
+	if (run_open(r, &err) < 0)
+		die("%s", err.msg);
+	if (j->going_on)
+		info("%s: goes on from step %llu", common.output, (unsigned long long)r->saved);
+	show_events(r);
+	if (run_start(r, &err) < 0)
+		die_unless_stopped();
 }
 
 static void run(struct job *j)
 {
-	if (j->going_on && ckpt_read_trainer(common.output, j->saved, &j->trainer, &err) < 0)
-		die("%s", err.msg);
+	struct run *r = &j->run;
+	struct update u;
 	open_run(j);
-	if (j->going_on)
-		info("%s: goes on from step %llu", common.output, (unsigned long long)j->saved);
-	if (j->going_on && j->rows)
-		seek_data(j);
-	int early = train(j);
+	for (int rc = 1; rc > 0 && !stop_signal;) {
+		rc = run_step(r, &u, &err);
+		if (rc < 0)
+			die("%s", err.msg);
+		if (rc > 0)
+			show_progress(&r->state, &u);
+		show_events(r);
+	}
 	alarm(0);
-	if (j->saved != j->state.step)
-		save(j);
-	summary(j);
+	if (r->saved != r->state.step) {
+		if (run_save(r, &err) < 0)
+			die("%s", err.msg);
+		show_events(r);
+	}
+	summary(&r->state);
 	if (stop_signal)
 		exit(128 + stop_signal);
-	if (early)
-		die("%s: ended after %llu of %llu updates", data_name(j), (unsigned long long)j->state.step,
-			(unsigned long long)j->state.limit);
+	if (r->cut_short)
+		die("%s: ended after %llu of %llu updates", r->c.data, (unsigned long long)r->state.step,
+			(unsigned long long)r->state.limit);
 }
 
-static void release(struct job *j)
+/* A run that is complete, its log included, is left as it is. */
+static int nothing_to_do(const struct run *r)
 {
-	trainer_release(&j->trainer);
-	heldout_release(&j->heldout);
-	run_state_release(&j->state);
-	runlog_close(&j->log);
-	rows_close(j->rows);
-	model_free(j->model);
+	int complete = run_complete(r, &err);
+	if (complete < 0)
+		die("%s", err.msg);
+	if (complete)
+		info("%s: is complete at step %llu", common.output, (unsigned long long)r->state.step);
+	return complete;
 }
 
 int main(int argc, char **argv)
 {
 	int n;
-	struct job j = { .log = { .fd = -1 } };
+	struct job j = { 0 };
 	j.files = cmd_init(&command, argc, argv, &n);
 	j.nfiles = (size_t)n;
+	run_init(&j.run);
+	j.run.c.data = n ? j.files[0] : "stdin";
 	check_options();
 	if (kern_check(&err) < 0)
 		die("%s", err.msg);
@@ -903,15 +693,17 @@ int main(int argc, char **argv)
 		die("%s", err.msg);
 	read_record(&j);
 	prepare(&j);
-	if (writes && nothing_to_do(&j))
+	configure_run(&j.run);
+	if (writes && nothing_to_do(&j.run))
 		return cmd_end();
-	trainer_init(&j.trainer, &j.config, j.model);
+	trainer_init(&j.run.trainer, &j.config, j.model);
 	if (probe_file)
-		probe(&j);
+		probe(&j.run);
 	else if (dry_run)
 		show_plan(&j);
 	else
 		run(&j);
-	release(&j);
+	run_release(&j.run);
+	model_free(j.model);
 	return cmd_end();
 }
