@@ -171,8 +171,7 @@ static int next(void *ctx, struct decode_prompt *p)
 	return 1;
 }
 
-/* --- output
- * --------------------------------------------------------------------------------------------------- */
+/* --- output --- */
 
 /* What is there is shown at once; in a compressed file it would only cost room. */
 static void flush(void)
@@ -336,8 +335,7 @@ static void summary(const struct decode_stats *s)
 		die("%s", err.msg);
 }
 
-/* --- set-up
- * --------------------------------------------------------------------------------------------------- */
+/* --- set-up --- */
 
 static void check_options(int files)
 {

@@ -4,8 +4,8 @@
  *	FUZZER [-r RUNS] [-s SEED] [-t SECONDS] CORPUS...
  *
  * Replays every file (folders: their files), then feeds RUNS inputs made from them by truncation, byte
- *damage, splices and repeats, until SECONDS are over. The input in work is kept in FUZZER.crash, so that what
- *broke the target can be replayed. Output is TAP.
+ * damage, splices and repeats, until SECONDS are over. The input in work is kept in FUZZER.crash, so that
+ * what broke the target can be replayed. Output is TAP.
  */
 #include "base/buf.h"
 #include "base/io.h"

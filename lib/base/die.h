@@ -1,5 +1,6 @@
 /*
- * die: messages on stderr and the three exits of a command. Only cmd/ and mem.c call the ones that exit.
+ * die: messages on stderr and the three exits of a command. Only cmd/, opt.c and mem.c call the ones that
+ * exit.
  *
  * A message is "NAME: text"; a format that ends in ':' gets the text of errno appended. Thread-safe.
  */

@@ -15,13 +15,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* --- input
- * ---------------------------------------------------------------------------------------------------- */
+/* --- input --- */
 
 struct reader;
 
-/* Set by a signal handler (installed without SA_RESTART) of a command that wants to end in good order: a read that was
- * blocked then fails. */
+/* Set by a signal handler (installed without SA_RESTART) of a command that wants to end in good order: a read
+ * that was blocked then fails. */
 extern volatile sig_atomic_t io_interrupted;
 
 /* Opens for buffered reading; gzip (also several members) is recognised by its magic. NULL on failure. */
@@ -57,8 +56,7 @@ struct map_file {
 int map_open(struct map_file *m, const char *path, struct err *e); /* read-only mapping of a regular file */
 void map_close(struct map_file *m);
 
-/* --- output
- * --------------------------------------------------------------------------------------------------- */
+/* --- output --- */
 
 struct writer;
 
@@ -91,7 +89,7 @@ void io_forget_temp(int slot);
 int path_sync(const char *path, struct err *e);
 int path_exists(const char *path);
 int path_is_dir(const char *path);
-/* mkdir -p of the last component only; an existing directory is fine. */
+/* mkdir; an existing directory is fine. */
 int path_mkdir(const char *path, struct err *e);
 /* dir + "/" + name, to be freed. */
 char *path_join(const char *dir, const char *name);

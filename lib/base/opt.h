@@ -1,6 +1,6 @@
 /*
  * opt: a command's options live in one table. It parses, checks, prints -h with live defaults, and writes the
- *options that change bytes into what records a run (provenance, checkpoints).
+ * options that change bytes into what records a run (provenance, checkpoints).
  *
  *	static struct opt opts[] = {
  *		{ "vocab", 0, OPT_COUNT, &vocab, "N", "size of the vocabulary", OPT_BYTES },
@@ -8,7 +8,7 @@
  *		{ 0 } };
  *
  * Accepted: --name value, --name=value, -x value, -xvalue, flags bundled (-qv), "--" ends options, options
- *and operands in any order. Unambiguous prefixes are NOT accepted: scripts break when options are added.
+ * and operands in any order. Unambiguous prefixes are NOT accepted: scripts break when options are added.
  */
 #ifndef QUERN_OPT_H
 #define QUERN_OPT_H

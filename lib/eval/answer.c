@@ -17,8 +17,7 @@ struct answer_kind {
 	void (*apply)(const struct answer_filter *f, struct str in, struct buf *out);
 };
 
-/* --- regex: one of all matches, and of its groups the first that took part
- * ------------------------------------- */
+/* --- regex: one of all matches, and of its groups the first that took part --- */
 
 static int init_regex(struct answer_filter *f, const struct json *spec, struct err *e)
 {
@@ -60,8 +59,7 @@ static void apply_regex(const struct answer_filter *f, struct str in, struct buf
 	buf_add(out, chosen.p, chosen.n);
 }
 
-/* --- the others
- * ----------------------------------------------------------------------------------------------- */
+/* --- the others --- */
 
 static void apply_none(const struct answer_filter *f, struct str in, struct buf *out)
 {

@@ -4,8 +4,7 @@
 
 #include <stdlib.h>
 
-/* --- verifying
- * ------------------------------------------------------------------------------------------------ */
+/* --- verifying --- */
 
 /* The best reward against any of the answers. */
 static double best_score(const struct verifier *v, struct str completion, const struct json *answers)
@@ -71,8 +70,7 @@ int completion_verify(const struct doc *d, const struct verifier *v, size_t n, c
 	return rc;
 }
 
-/* --- scoring again
- * -------------------------------------------------------------------------------------------- */
+/* --- scoring again --- */
 
 static int add_ids(
 	struct rescore *r, const struct doc *d, const char *key, size_t vocab, struct arena *a, struct err *e)

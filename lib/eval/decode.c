@@ -52,8 +52,7 @@ static uint64_t completion_seed(uint64_t seed, uint64_t prompt, uint64_t sample)
 	return mix64(mix64(seed + UINT64_C(0x9e3779b97f4a7c15) * (prompt + 1)) + sample) >> 11;
 }
 
-/* --- starting
- * ------------------------------------------------------------------------------------------------- */
+/* --- starting --- */
 
 static struct completion *completion_new(struct decoder *d)
 {
@@ -119,8 +118,7 @@ static void fill_slots(struct decoder *d)
 			break;
 }
 
-/* --- a step
- * --------------------------------------------------------------------------------------------------- */
+/* --- a step --- */
 
 /* The same arithmetic as model_head: logits * inv_temp - lse. */
 static void keep_logp(
@@ -255,8 +253,7 @@ static int give_out(struct decoder *d)
 	return 0;
 }
 
-/* --- the run
- * -------------------------------------------------------------------------------------------------- */
+/* --- the run --- */
 
 static void decoder_init(struct decoder *d, struct model *m, enum dtype compute)
 {
@@ -316,8 +313,7 @@ int decode_run(struct model *m, enum dtype compute, const struct decode_params *
 	return rc;
 }
 
-/* --- of a checkpoint
- * ------------------------------------------------------------------------------------------ */
+/* --- of a checkpoint --- */
 
 static void add_id(const struct model *m, struct ids *out, const struct json *v)
 {

@@ -26,8 +26,7 @@ struct metric {
 	struct verifier verifier;
 };
 
-/* --- of one item
- * ---------------------------------------------------------------------------------------------- */
+/* --- of one item --- */
 
 static size_t chars(struct str s)
 {
@@ -181,8 +180,7 @@ static double by_verifier(const struct metric *m, const struct outcome *o, doubl
 	return best;
 }
 
-/* --- the table
- * ------------------------------------------------------------------------------------------------ */
+/* --- the table --- */
 
 static const struct metric_kind kinds[] = {
 	{ "acc", TASK_CHOICE | TASK_LIKELIHOOD, AGG_MEAN, acc },
@@ -278,8 +276,7 @@ const char *metric_name(const struct metric *m)
 	return m->name;
 }
 
-/* --- of all items
- * --------------------------------------------------------------------------------------------- */
+/* --- of all items --- */
 
 double metric_score(const struct metric *m, const struct outcome *o, struct tally *t)
 {

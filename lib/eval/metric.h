@@ -1,6 +1,6 @@
 /*
  * metric: what is counted of an item, and how items become one number with its standard error: lm-eval's
- * names, definitions and order of summation. To add one: a row in metric.c, a case in test_score.c, a line in
+ * names, definitions and order of summation. To add one: a row in metric.c, a case in test_task.c, a line in
  * quern-task(5).
  */
 #ifndef QUERN_METRIC_H

@@ -9,8 +9,7 @@
 
 #define MAX_TASK_FILE ((size_t)16 << 20)
 
-/* --- the file
- * ------------------------------------------------------------------------------------------------- */
+/* --- the file --- */
 
 /* What lm-eval's files carry and nothing here depends on. */
 static const char *const ignored_keys[] = { "tag", "group", "metadata", "dataset_path", "dataset_name",
@@ -164,8 +163,7 @@ static int set_measures(struct task *t, const struct json *f, struct err *e)
 	return 0;
 }
 
-/* --- data
- * ----------------------------------------------------------------------------------------------------- */
+/* --- data --- */
 
 /* A path in a task file is relative to the folder of that file. */
 static char *beside(const char *task, const char *path)
@@ -296,8 +294,7 @@ void task_free(struct task *t)
 	free(t);
 }
 
-/* --- items
- * ---------------------------------------------------------------------------------------------------- */
+/* --- items --- */
 
 static struct str keep(struct arena *a, const struct buf *b)
 {

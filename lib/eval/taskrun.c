@@ -31,8 +31,7 @@ struct taskrun {
 	struct err *e;
 };
 
-/* --- output
- * --------------------------------------------------------------------------------------------------- */
+/* --- output --- */
 
 static void add_key(struct buf *b, const char *key)
 {
@@ -142,8 +141,7 @@ static void report(struct taskrun *r)
 	}
 }
 
-/* --- requests
- * ------------------------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 static void add_request(struct taskrun *r, size_t start, size_t first)
 {
@@ -247,8 +245,7 @@ static int add_requests(struct taskrun *r, const struct task_item *it, struct er
 	return rc;
 }
 
-/* --- likelihoods
- * ---------------------------------------------------------------------------------------------- */
+/* --- likelihoods --- */
 
 static void score_requests(struct taskrun *r)
 {
@@ -320,8 +317,7 @@ static int run_likelihood(struct taskrun *r, struct err *e)
 	return 0;
 }
 
-/* --- generation
- * ----------------------------------------------------------------------------------------------- */
+/* --- generation --- */
 
 struct prompt {
 	struct arena arena;

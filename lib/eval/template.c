@@ -21,8 +21,7 @@ struct template
 	size_t n, cap;
 };
 
-/* --- values
- * --------------------------------------------------------------------------------------------------- */
+/* --- values --- */
 
 struct eval {
 	struct arena *a;
@@ -68,8 +67,7 @@ static const struct json *fail(struct eval *x, const char *what)
 	return NULL;
 }
 
-/* --- white space and case
- * ------------------------------------------------------------------------------------- */
+/* --- white space and case --- */
 
 size_t space_len(const char *p, size_t n)
 {
@@ -128,8 +126,7 @@ static const struct json *change_case(struct eval *x, struct str s, int upper_fi
 	return v;
 }
 
-/* --- methods and filters
- * -------------------------------------------------------------------------------------- */
+/* --- methods and filters --- */
 
 typedef const struct json *function(
 	struct eval *x, const struct json *self, const struct json **arg, size_t n);
@@ -415,8 +412,7 @@ static const struct {
 	{ "int", FILTER, 0, 0, do_int },
 };
 
-/* --- expressions
- * ---------------------------------------------------------------------------------------------- */
+/* --- expressions --- */
 
 static const struct json *expression(struct eval *x);
 
@@ -692,8 +688,7 @@ static const struct json *evaluate(struct str expr, const struct json *doc, stru
 	return v;
 }
 
-/* --- templates
- * ------------------------------------------------------------------------------------------------ */
+/* --- templates --- */
 
 static void add_piece(struct template *t, int is_expr, const char *p, size_t n)
 {

@@ -54,8 +54,7 @@ void verifier_release(struct verifier *v)
 	*v = (struct verifier){ 0 };
 }
 
-/* --- string: the completion is the answer
- * --------------------------------------------------------------------- */
+/* --- string: the completion is the answer --- */
 
 enum { WHERE_EXACT, WHERE_CONTAINS, WHERE_START, WHERE_END };
 struct string_state {
@@ -137,8 +136,7 @@ const struct verifier_kind verify_string = {
 	.release = free,
 };
 
-/* --- regex: the completion matches, or its last match's first group is the answer
- * ------------------------------ */
+/* --- regex: the completion matches, or its last match's first group is the answer --- */
 
 static int regex_init(void **state, const char *args, struct err *e)
 {

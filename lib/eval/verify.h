@@ -1,8 +1,7 @@
 /*
  * verify: rewards of completions by rule. A verifier is a row of a const table; what it is given after the
- * colon
- * ("regex:PATTERN") is parsed once. To add one: a file verify_NAME.c with a row, its line in verify.c, cases
- * in test_verify.c, a line in eval(1).
+ * colon ("regex:PATTERN") is parsed once. To add one: a file verify_NAME.c with its row, declared below and
+ * listed in verify.c, cases in test_verify.c, a line in eval(1).
  *
  * Scoring is pure and thread-safe: completions come from a model that may be looking for holes.
  */

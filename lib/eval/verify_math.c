@@ -12,8 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* --- finding the answer
- * --------------------------------------------------------------------------------------- */
+/* --- finding the answer --- */
 
 static int is_digit(char c)
 {
@@ -208,8 +207,7 @@ struct str math_extract(struct str text)
 	return a;
 }
 
-/* --- normalising
- * ---------------------------------------------------------------------------------------------- */
+/* --- normalising --- */
 
 enum { SET_OPEN = 1, SET_CLOSE = 2 }; /* \{ and \} */
 
@@ -338,8 +336,7 @@ static struct str normalise(struct str s, struct buf *b)
 	return right_side(trim(t));
 }
 
-/* --- numbers
- * -------------------------------------------------------------------------------------------------- */
+/* --- numbers --- */
 
 struct value {
 	int exact; /* n / d, d > 0, in lowest terms */
@@ -426,8 +423,7 @@ static struct value root(struct value a, double k)
 	return inexact(r);
 }
 
-/* --- expressions
- * ---------------------------------------------------------------------------------------------- */
+/* --- expressions --- */
 
 #define MAX_DEPTH 32
 struct expr {
@@ -718,8 +714,7 @@ static int same_number(struct value a, int a_percent, struct value b, int b_perc
 	       (b_percent && !a_percent && same_value(a, mul(b, hundredth)));
 }
 
-/* --- equality
- * ------------------------------------------------------------------------------------------------- */
+/* --- equality --- */
 
 #define MAX_ITEMS 64
 

@@ -2,8 +2,9 @@
  * arch: the table of architectures. A row says what config.json and the tensor names of one model_type mean:
  * key names, class defaults, name templates. The arithmetic itself is in the blocks (block.h).
  *
- * To add one: a row in arch.c, its blocks' rows in block.c where they are new, a reference in
- * tests/ref/make_refs.py, a line in convert.1.
+ * To add one: a row in arch.c, its blocks where they are new (block.h), a reference in
+ * tests/ref/make_refs.py, a line in convert.1. All layers have the same two blocks, a name has one '*', a
+ * tensor has one or two dimensions: experts, and layers that differ, want more of this table.
  */
 #ifndef QUERN_ARCH_H
 #define QUERN_ARCH_H

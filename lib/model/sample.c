@@ -58,8 +58,7 @@ void sampler_free(struct sampler *s)
 	free(s);
 }
 
-/* --- order
- * ---------------------------------------------------------------------------------------------------- */
+/* --- order --- */
 
 static int better(const struct candidate *a, const struct candidate *b)
 {
@@ -133,8 +132,7 @@ static double weigh(struct sampler *s)
 	return sum;
 }
 
-/* --- the chain
- * ------------------------------------------------------------------------------------------------ */
+/* --- the chain --- */
 
 /* Keskar et al. 2019 (CTRL), section 4.1, with Hugging Face's treatment of negative logits. First in the
  * chain: candidate i is still token i. */

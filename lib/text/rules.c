@@ -89,7 +89,7 @@ int limits_set(struct limits *l, const char *assignment, struct err *e)
 
 struct c4_limits limits_c4(const struct limits *l)
 {
-	double v[6] = { 0 };
+	double v[C4_LINE_TESTS] = { 0 };
 	for (size_t i = 0; i < rule_count; i++)
 		if (rule_table[i].kind == RULE_LINE)
 			v[rule_table[i].stat] = isnan(l->v[i]) ? 0 : l->v[i];

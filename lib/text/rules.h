@@ -2,7 +2,8 @@
  * rules: the published rule sets as one table: a rule drops a document when a statistic is on the wrong side
  * of a limit, or it steers what the C4 walk does with a line.
  *
- * To add a rule: a statistic (textstat.h), a row here, a row in filter(1) and in tests/unit/test_rules.c.
+ * To add a rule: a statistic (textstat.h), a row in rules.c, a row in filter(1) and in
+ * tests/unit/test_rules.c; a new set also its name in rule_sets.
  */
 #ifndef QUERN_RULES_H
 #define QUERN_RULES_H
@@ -22,7 +23,15 @@ struct rule {
 	int stat; /* enum stat; for RULE_LINE the member of struct c4_limits, enum c4_line */
 	double limit;
 };
-enum c4_line { C4_MAX_WORD, C4_MIN_WORDS, C4_END_MARK, C4_CITATIONS, C4_JAVASCRIPT, C4_POLICY };
+enum c4_line {
+	C4_MAX_WORD,
+	C4_MIN_WORDS,
+	C4_END_MARK,
+	C4_CITATIONS,
+	C4_JAVASCRIPT,
+	C4_POLICY,
+	C4_LINE_TESTS
+};
 
 extern const struct rule
 	rule_table[]; /* sets in one piece each, rules in the order in which they are tried */

@@ -23,8 +23,7 @@ void run_state_release(struct run_state *s)
 	s->options = NULL;
 }
 
-/* --- the folder
- * ----------------------------------------------------------------------------------------------- */
+/* --- the folder --- */
 
 char *ckpt_path(const char *run, uint64_t step)
 {
@@ -198,8 +197,7 @@ int ckpt_clean(const char *run, struct err *e)
 	return rc < 0 ? -1 : point_latest(run, step, e);
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static void add_key(struct buf *b, const char *key)
 {
@@ -356,8 +354,7 @@ int ckpt_save_state(
 	return rc;
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static struct safetensors *open_state(
 	const char *run, uint64_t step, struct arena *a, struct json **json, char **name, struct err *e)

@@ -1,6 +1,7 @@
 /*
- * objective: what a run minimises. A const table; adding one is an obj_NAME.c with its row, a word of
- * OBJECTIVE_WORDS, a section in train(1) and a test of its loss and gradient against a reference.
+ * objective: what a run minimises. A const table; adding one is an obj_NAME.c with its row, declared below
+ * and listed in objective.c, a word of OBJECTIVE_WORDS at the same index, a section in train(1) and a test of
+ * its loss and gradient against a reference.
  *
  * An update's rows go through the engine in pieces that fit into the session (micro-batches); the loss
  * divides by what the whole update holds, so that pieces change nothing but the last bits.

@@ -1,6 +1,7 @@
 /*
  * optim: the update of all weights from their gradients. A const table of optimisers; adding one is an
- * optim_NAME.c with its row, a word of OPTIM_WORDS, a line in train(1) and a case in tests/unit/test_optim.c.
+ * optim_NAME.c with its row, declared below and listed in optim.c, a word of OPTIM_WORDS at the same index, a
+ * line in train(1) and a case in tests/unit/test_optim.c.
  *
  * The result does not depend on the number of threads. Parallel inside; call from one thread; no allocation
  * in a step.
@@ -64,8 +65,7 @@ void optim_step(struct optim *o, double lr, float gscale);
 /* Bytes of states and scratch, before anything is allocated. */
 size_t optim_bytes(const struct optim_config *c, const struct model *m);
 
-/* --- for the rows
- * --------------------------------------------------------------------------------------------- */
+/* --- for the rows --- */
 
 struct optim_chunk {
 	size_t param, at, n;

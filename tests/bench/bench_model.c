@@ -1,7 +1,7 @@
 /*
  * bench_model: one training step of the headline model (12.2M Llama, 8 rows of 512) by its parts, prefill and
- *decoding, with GFLOP/s by the count of 6 (training) or 2 (inference) operations a weight and token,
- *attention added.
+ * decoding, with GFLOP/s by the count of 6 (training) or 2 (inference) operations a weight and token,
+ * attention added.
  *
  *	bench_model [ARCH [BATCH [CONTEXT [DTYPE]]]]
  */

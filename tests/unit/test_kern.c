@@ -32,8 +32,7 @@ static int same(const void *a, const void *b, size_t n)
 	return memcmp(a, b, n) == 0;
 }
 
-/* --- tiles
- * ---------------------------------------------------------------------------------------------------- */
+/* --- tiles --- */
 
 /* A tile against sums in double; also that nothing outside [m, n] is written. start: 0 zero, 1 a bias, 2 C.
  */
@@ -100,8 +99,7 @@ static void test_tiles(const struct kern *kn, int bf16)
 		bf16 ? "bf16" : "f32");
 }
 
-/* --- packing
- * -------------------------------------------------------------------------------------------------- */
+/* --- packing --- */
 
 static int pack_same(const struct kern *kn, size_t width, size_t n, size_t k, size_t ks, size_t js)
 {
@@ -144,8 +142,7 @@ static void test_packing(const struct kern *kn)
 	ok(right, "%s: packing from all strides, bits as scalar", kn->name);
 }
 
-/* --- rows
- * ----------------------------------------------------------------------------------------------------- */
+/* --- rows --- */
 
 /* All results of the row kernels on x, y, z of n values, one behind another. */
 static void all_rows(

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* --- templates: expected values are Jinja's
- * --------------------------------------------------------------------- */
+/* --- templates: expected values are Jinja's --- */
 
 static const char record[] =
 	"{\"text\":\"a b  c\",\"n\":3,\"l\":[\"x\",\"y\"],\"c\":{\"text\":[\"p\",\"q\"],\"label\":"
@@ -72,8 +71,7 @@ static void templates(void)
 	arena_release(&a);
 }
 
-/* --- Python's random numbers
- * ------------------------------------------------------------------------------------ */
+/* --- Python's random numbers --- */
 
 static void randoms(void)
 {
@@ -98,8 +96,7 @@ static void randoms(void)
 	ok_near(pyrandom_double(&r), 0.6137037779936511, 0, "Random(2**40 + 7).random()");
 }
 
-/* --- answers
- * ---------------------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 static const struct {
 	const char *chain, *text, *want;
@@ -139,8 +136,7 @@ static void answer_chains(void)
 	arena_release(&a);
 }
 
-/* --- task files
- * -------------------------------------------------------------------------------------------------- */
+/* --- task files --- */
 
 static char dir[] = "/tmp/quern-task.XXXXXX";
 
@@ -221,8 +217,7 @@ static void items(void)
 	arena_release(&a);
 }
 
-/* --- metrics
- * ----------------------------------------------------------------------------------------------------- */
+/* --- metrics --- */
 
 static double one(const char *spec, const struct outcome *o)
 {
