@@ -29,6 +29,8 @@ static inline int str_is(struct str a, const char *lit)
 	return str_eq(a, str_of(lit));
 }
 int str_ends(const char *s, const char *suffix);
+/* Without the spaces, tabs and line ends at both ends. */
+struct str str_trim(struct str s);
 
 struct buf {
 	char *p;

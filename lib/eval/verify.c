@@ -85,15 +85,6 @@ static int string_init(void **state, const char *args, struct err *e)
 	return 0;
 }
 
-static struct str trim(struct str s)
-{
-	while (s.n && strchr(" \t\r\n", s.p[0]) && s.p[0])
-		s.p++, s.n--;
-	while (s.n && strchr(" \t\r\n", s.p[s.n - 1]) && s.p[s.n - 1])
-		s.n--;
-	return s;
-}
-
 static int lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? c + 32 : c;
@@ -110,8 +101,8 @@ static int same(const char *a, const char *b, size_t n, int nocase)
 static double string_score(const void *state, struct str c, struct str a)
 {
 	const struct string_state *s = state;
-	c = trim(c);
-	a = trim(a);
+	c = str_trim(c);
+	a = str_trim(a);
 	if (c.n < a.n || a.n == 0)
 		return c.n == a.n;
 	switch (s->where) {
@@ -160,7 +151,7 @@ static double regex_score(const void *state, struct str c, struct str a)
 		return regexp_find(state, c, 0, g);
 	for (size_t from = 0; regexp_find(state, c, from, g); from = regexp_next(c, g[0]))
 		last = g[1];
-	return last.p && str_eq(trim(last), trim(a));
+	return last.p && str_eq(str_trim(last), str_trim(a));
 }
 
 static void regex_release(void *state)

@@ -24,16 +24,6 @@ static int is_letter(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-static struct str trim(struct str s)
-{
-	while (s.n && (s.p[0] == ' ' || s.p[0] == '\n' || s.p[0] == '\t' || s.p[0] == '\r'))
-		s.p++, s.n--;
-	while (s.n &&
-		(s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\n' || s.p[s.n - 1] == '\t' || s.p[s.n - 1] == '\r'))
-		s.n--;
-	return s;
-}
-
 static int starts(struct str s, size_t at, const char *word)
 {
 	size_t n = strlen(word);
@@ -100,7 +90,7 @@ static struct str line_from(struct str s, size_t at)
 	size_t end = at;
 	while (end < s.n && s.p[end] != '\n')
 		end++;
-	return trim((struct str){ s.p + at, end - at });
+	return str_trim((struct str){ s.p + at, end - at });
 }
 
 static struct str last_marked(struct str s)
@@ -321,19 +311,19 @@ static struct str right_side(struct str s)
 	const char *eq = memchr(s.p, '=', s.n);
 	if (!eq || eq == s.p || memchr(eq + 1, '=', s.n - (size_t)(eq + 1 - s.p)))
 		return s;
-	struct str left = trim((struct str){ s.p, (size_t)(eq - s.p) });
+	struct str left = str_trim((struct str){ s.p, (size_t)(eq - s.p) });
 	if (left.n > 8 || !left.n || !is_letter(left.p[0]) || strchr("<>!", eq[-1]))
 		return s;
-	return trim((struct str){ eq + 1, s.n - (size_t)(eq + 1 - s.p) });
+	return str_trim((struct str){ eq + 1, s.n - (size_t)(eq + 1 - s.p) });
 }
 
 static struct str normalise(struct str s, struct buf *b)
 {
 	rewrite(s, b, 0);
-	struct str t = trim((struct str){ b->p ? b->p : "", b->n });
+	struct str t = str_trim((struct str){ b->p ? b->p : "", b->n });
 	while (t.n && (t.p[t.n - 1] == '.' || t.p[t.n - 1] == ',' || t.p[t.n - 1] == ';'))
 		t.n--;
-	return right_side(trim(t));
+	return right_side(str_trim(t));
 }
 
 /* --- numbers --- */
@@ -657,7 +647,7 @@ static int is_units(struct str rest)
 {
 	while (rest.n) {
 		int spaced = rest.p[0] == ' ';
-		rest = trim(rest);
+		rest = str_trim(rest);
 		size_t n = 0;
 		while (n < rest.n && (is_letter(rest.p[n]) || (unsigned char)rest.p[n] >= 0x80 ||
 					     rest.p[n] == '/' || (n && rest.p[n] == '-')))
@@ -732,7 +722,7 @@ static size_t split(struct str s, struct str *part)
 		else if (c == ',' && (depth == 0 || i == s.n)) {
 			if (n == MAX_ITEMS)
 				return 0;
-			part[n++] = trim((struct str){ s.p + start, i - start });
+			part[n++] = str_trim((struct str){ s.p + start, i - start });
 			start = i + 1;
 		}
 	}
@@ -822,7 +812,7 @@ static double math_score(const void *state, struct str completion, struct str an
 	if (!want.p)
 		want = last_marked(answer);
 	if (!want.p)
-		want = trim(answer);
+		want = str_trim(answer);
 	if (!got.p || !want.n)
 		return 0;
 	if (math_equal(got, want))

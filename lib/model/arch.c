@@ -172,14 +172,6 @@ const struct arch *arch_find(const char *model_type)
 	return NULL;
 }
 
-const struct arch *arch_of_class(const char *class_name)
-{
-	for (size_t i = 0; i < arch_count; i++)
-		if (strcmp(arch_table[i].class_name, class_name) == 0)
-			return &arch_table[i];
-	return NULL;
-}
-
 char *arch_name(const struct arch *a, enum role role, size_t layer, const char *suffix)
 {
 	const char *t = a->names[role], *star = strchr(t, '*');

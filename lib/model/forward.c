@@ -127,11 +127,6 @@ void model_forward(struct session *s, const struct seq *seqs, size_t nseqs)
 			cache_advance(s->seqs[i].cache, s->seqs[i].n);
 }
 
-const float *model_hidden(const struct session *s)
-{
-	return s->hidden;
-}
-
 /* --- backward --- */
 
 /* s->dres: the gradient behind step i on entry, before it on exit. */

@@ -110,9 +110,8 @@ void session_free(struct session *s);
 
 /* Runs the decoder. A sequence with its past is at most config.context long, and fits its cache; all of them
  * together are at most max_tokens; anything else is a bug of the caller. The final normed hidden states [T,
- * h] stay in the session (model_hidden). */
+ * h] stay in the session, for the head. */
 void model_forward(struct session *s, const struct seq *seqs, size_t nseqs);
-const float *model_hidden(const struct session *s);
 /* Logits of n rows (NULL: all T, in order) into out [n, V]. */
 void model_logits(struct session *s, const size_t *rows, size_t n, float *out);
 
