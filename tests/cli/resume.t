@@ -90,8 +90,8 @@ last=$(readlink loop/latest)
 : | "$BIN/tokenize" -q --from-ids --vocab 64 | "$train" -q -o loop --eval-data b.tok
 is "an empty pass is one too" "$? $(readlink loop/latest)" "0 $last"
 like "measured at its end" "$(tail -n 1 loop/log.jsonl)" eval_loss
-cat b.tok | "$train" -q -o once $small --epochs 1
-like "--epochs 1: one pass is all" "$("$train" -o once 2>&1 </dev/null)" "is complete"
+cat b.tok | "$train" -q -o pass $small --epochs 1
+like "--epochs 1: one pass is all" "$("$train" -o pass 2>&1 </dev/null)" "is complete"
 
 # --- signals and the lock
 mkfifo fifo
