@@ -419,9 +419,10 @@ static void filter(char **files, size_t n)
 		die("%s", read_err.msg);
 	if (*run.err.msg)
 		die("%s", run.err.msg);
-	if (writer_commit(run.out, 0, &run.err) < 0)
-		die("%s", run.err.msg);
+	/* The dropped ones first: where they cannot be kept, the output does not appear either. */
 	if (run.rejects && writer_commit(run.rejects, 0, &run.err) < 0)
+		die("%s", run.err.msg);
+	if (writer_commit(run.out, 0, &run.err) < 0)
 		die("%s", run.err.msg);
 	double seconds = now_seconds() - run.start;
 	summary(seconds);

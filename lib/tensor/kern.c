@@ -11,7 +11,7 @@ const struct kern *const kern_table[] = {
 #if defined(__x86_64__)
 	&kern_avx2,
 	&kern_avx512,
-	&kern_avx512bf16, /* then, when written: AMX (bf16 tiles, int8) */
+	&kern_avx512bf16, /* the place of AMX is behind this one */
 #endif
 	NULL,
 };
