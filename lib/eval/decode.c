@@ -102,7 +102,7 @@ static int admit(struct decoder *d, struct slot *s)
 		d->stats->prompt_seconds += now_seconds() - start;
 		d->stats->prompt_tokens += d->prompt.n;
 	}
-	s->cache = cache_fit(s->cache, &s->capacity, d->model, room(d));
+	s->cache = cache_fit(s->cache, &s->capacity, d->session, room(d));
 	cache_copy(s->cache, d->prefix.cache);
 	s->c = completion_new(d);
 	d->sample++;
@@ -261,7 +261,7 @@ static void decoder_init(struct decoder *d, struct model *m, enum dtype compute)
 	d->model = m;
 	d->inv_temp = sample_inv_temp(d->p->sample.temp);
 	d->session = session_new(m, compute, tokens, 0);
-	prefix_init(&d->prefix, m, d->session, tokens);
+	prefix_init(&d->prefix, d->session, tokens);
 	d->slots = xcalloc(d->p->parallel, sizeof *d->slots);
 	d->seqs = xcalloc(d->p->parallel, sizeof *d->seqs);
 	d->row = xcalloc(d->p->parallel, sizeof(struct slot *));

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void prefix_init(struct prefix *p, const struct model *m, struct session *s, size_t max_tokens)
+void prefix_init(struct prefix *p, struct session *s, size_t max_tokens)
 {
-	*p = (struct prefix){ .model = m, .session = s, .max_tokens = max_tokens };
+	*p = (struct prefix){ .session = s, .max_tokens = max_tokens };
 }
 
 void prefix_release(struct prefix *p)
@@ -16,13 +16,13 @@ void prefix_release(struct prefix *p)
 	*p = (struct prefix){ 0 };
 }
 
-struct cache *cache_fit(struct cache *old, size_t *capacity, const struct model *m, size_t n)
+struct cache *cache_fit(struct cache *old, size_t *capacity, const struct session *s, size_t n)
 {
 	if (old && *capacity >= n)
 		return old;
 	cache_free(old);
 	*capacity = (n / 256 + 1) * 256;
-	return cache_new(m, *capacity);
+	return cache_new(s, *capacity);
 }
 
 size_t common_prefix(const uint32_t *a, size_t n, const uint32_t *b, size_t m)
@@ -36,7 +36,7 @@ size_t common_prefix(const uint32_t *a, size_t n, const uint32_t *b, size_t m)
 void prefix_set(struct prefix *p, const uint32_t *ids, size_t n)
 {
 	size_t same = p->cache && p->capacity >= n ? common_prefix(p->ids, p->n, ids, n) : 0;
-	p->cache = cache_fit(p->cache, &p->capacity, p->model, n);
+	p->cache = cache_fit(p->cache, &p->capacity, p->session, n);
 	cache_truncate(p->cache, same);
 	GROW(p->ids, p->cap_ids, n);
 	if (n)

@@ -8,7 +8,6 @@
 #include "model/model.h"
 
 struct prefix {
-	const struct model *model;
 	struct session *session;
 	size_t max_tokens; /* of one forward call */
 	struct cache *cache;
@@ -17,13 +16,13 @@ struct prefix {
 	uint64_t computed; /* tokens that went through the model */
 };
 
-void prefix_init(struct prefix *p, const struct model *m, struct session *s, size_t max_tokens);
+void prefix_init(struct prefix *p, struct session *s, size_t max_tokens);
 /* Makes the cache hold exactly ids[0..n). */
 void prefix_set(struct prefix *p, const uint32_t *ids, size_t n);
 void prefix_release(struct prefix *p);
 
 /* A cache with room for n positions, reused while large enough: takes the old one over (or NULL). */
-struct cache *cache_fit(struct cache *old, size_t *capacity, const struct model *m, size_t n);
+struct cache *cache_fit(struct cache *old, size_t *capacity, const struct session *s, size_t n);
 /* How many tokens two sequences have in common at their start. */
 size_t common_prefix(const uint32_t *a, size_t n, const uint32_t *b, size_t m);
 

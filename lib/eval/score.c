@@ -30,7 +30,7 @@ struct scorer *scorer_new(struct model *m, enum dtype compute, size_t longest)
 	s->model = m;
 	s->max_tokens = longest > BATCH_TOKENS ? longest : BATCH_TOKENS;
 	s->session = session_new(m, compute, s->max_tokens, 0);
-	prefix_init(&s->prefix, m, s->session, s->max_tokens);
+	prefix_init(&s->prefix, s->session, s->max_tokens);
 	s->targets = xcalloc(s->max_tokens, sizeof *s->targets);
 	s->logp = xcalloc(s->max_tokens, sizeof *s->logp);
 	s->top = xcalloc(s->max_tokens, 1);
@@ -113,7 +113,7 @@ static void run_shared(struct scorer *s, struct score_item *items, size_t n, siz
 {
 	prefix_set(&s->prefix, items[0].ids, common);
 	for (size_t i = 0; i < n; i++) {
-		s->caches[i] = cache_fit(s->caches[i], &s->capacity[i], s->model, items[i].n);
+		s->caches[i] = cache_fit(s->caches[i], &s->capacity[i], s->session, items[i].n);
 		cache_copy(s->caches[i], s->prefix.cache);
 	}
 	forward(s, items, n, common, s->caches);

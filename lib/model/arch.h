@@ -67,7 +67,7 @@ struct arch {
 
 extern const struct arch arch_table[];
 extern const size_t arch_count;
-const struct arch *arch_find(const char *model_type);     /* NULL when unknown */
+const struct arch *arch_find(const char *model_type); /* NULL when unknown */
 
 /* Name of a tensor: template with the layer's number, and ".weight" or ".bias" behind it; to be freed. */
 char *arch_name(const struct arch *a, enum role role, size_t layer, const char *suffix);

@@ -21,11 +21,14 @@ struct attn {
 };
 
 struct attn_state {
-	float *qkv; /* [T, width], rotated */
-	float *raw; /* [T, q_width + kv_width]: q and k before their norms */
+	void *qkv;   /* [T, width], rotated; activations */
+	float *wide; /* the same in f32, as the product gives it; NULL: qkv is f32 */
+	float *raw;  /* [T, q_width + kv_width]: q and k before their norms */
 	float *q_stat, *k_stat;
-	float *out, *lse;       /* [T, q_width], [T, heads] */
+	void *out;              /* [T, q_width], activations */
+	float *lse;             /* [T, heads] */
 	float *dqkv, *dout;     /* backward */
+	void *dqkv_act;         /* dqkv as activations; NULL: it is f32 */
 	struct flash_seq *seqs; /* [T] */
 };
 
@@ -72,46 +75,55 @@ static size_t k_groups(const struct attn *a)
 }
 
 static void attn_place(
-	const void *self, void *state, struct area *kept, struct area *scratch, size_t tokens, int train)
+	const void *self, void *state, const struct work *w, struct area *kept, struct area *scratch)
 {
 	const struct attn *a = self;
 	struct attn_state *s = state;
-	size_t f = sizeof(float);
-	s->qkv = area_take(kept, mul_size(tokens, a->width), f);
-	s->out = area_take(kept, mul_size(tokens, a->q_width), f);
-	s->seqs = area_take(scratch, tokens, sizeof *s->seqs);
-	if (!train)
+	size_t f = sizeof(float), T = w->tokens;
+	int wide = w->compute != DTYPE_F32;
+	s->qkv = area_take_act(kept, w, T, a->width);
+	s->wide = wide ? area_take(scratch, mul_size(T, a->width), f) : NULL;
+	s->out = area_take_act(kept, w, T, a->q_width);
+	s->seqs = area_take(scratch, T, sizeof *s->seqs);
+	if (!w->train)
 		return;
-	s->lse = area_take(kept, mul_size(tokens, a->shape.heads), f);
+	s->lse = area_take(kept, mul_size(T, a->shape.heads), f);
 	if (a->qk_norm != QK_NORM_NONE) {
-		s->raw = area_take(kept, mul_size(tokens, a->q_width + a->kv_width), f);
-		s->q_stat = area_take(kept, mul_size(tokens, 2 * q_groups(a)), f);
-		s->k_stat = area_take(kept, mul_size(tokens, 2 * k_groups(a)), f);
+		s->raw = area_take(kept, mul_size(T, a->q_width + a->kv_width), f);
+		s->q_stat = area_take(kept, mul_size(T, 2 * q_groups(a)), f);
+		s->k_stat = area_take(kept, mul_size(T, 2 * k_groups(a)), f);
 	}
-	s->dqkv = area_take(scratch, mul_size(tokens, a->width), f);
-	s->dout = area_take(scratch, mul_size(tokens, a->q_width), f);
+	s->dqkv = area_take(scratch, mul_size(T, a->width), f);
+	s->dqkv_act = wide ? area_take_act(scratch, w, T, a->width) : NULL;
+	s->dout = area_take(scratch, mul_size(T, a->q_width), f);
 }
 
-static void norm_qk(const struct attn *a, const struct attn_state *s, const struct pass *p)
+/* qkv [T, width] in place. */
+static void norm_qk(const struct attn *a, const struct attn_state *s, const struct pass *p, float *qkv)
 {
 	size_t ld = a->q_width + a->kv_width;
 	if (s->raw)
 #pragma omp parallel for
 		for (size_t t = 0; t < p->tokens; t++)
-			memcpy(s->raw + t * ld, s->qkv + t * a->width, ld * sizeof *s->raw);
-	norm_forward(
-		p->work, &a->q_norm, p->tokens, q_groups(a), s->qkv, a->width, s->qkv, a->width, s->q_stat);
-	norm_forward(p->work, &a->k_norm, p->tokens, k_groups(a), s->qkv + a->q_width, a->width,
-		s->qkv + a->q_width, a->width, s->k_stat);
+			memcpy(s->raw + t * ld, qkv + t * a->width, ld * sizeof *s->raw);
+	norm_forward(p->work, &a->q_norm, p->tokens, q_groups(a), qkv, a->width, qkv, DTYPE_F32, a->width,
+		s->q_stat);
+	norm_forward(p->work, &a->k_norm, p->tokens, k_groups(a), qkv + a->q_width, a->width,
+		qkv + a->q_width, DTYPE_F32, a->width, s->k_stat);
 }
 
-/* Queries and keys of all rows; they stand side by side, so all heads turn in one go. */
-static void rotate(const struct attn *a, float *qkv, const struct pass *p, int inverse)
+/* Queries and keys of all rows turn, all heads in one go: they stand side by side. Then x [T, width] as
+ * activations y (NULL: x stays what it is). */
+static void rotate(const struct attn *a, float *x, void *y, const struct pass *p, int inverse)
 {
 	size_t heads = a->shape.heads + a->shape.kv_heads, dim = a->shape.head_dim;
 #pragma omp parallel for
-	for (size_t t = 0; t < p->tokens; t++)
-		rope_rotate(qkv + t * a->width, heads, dim, p->angles + t * dim, inverse);
+	for (size_t t = 0; t < p->tokens; t++) {
+		if (a->rotate)
+			rope_rotate(x + t * a->width, heads, dim, p->angles + t * dim, inverse);
+		if (y)
+			act_store(p->work, act_at(p->work, y, t * a->width), x + t * a->width, a->width);
+	}
 }
 
 static struct flash_layout layout(const struct attn *a)
@@ -124,13 +136,14 @@ static struct flash_layout layout(const struct attn *a)
 static struct flash_shape shape_in(const struct attn *a, const struct pass *p)
 {
 	struct flash_shape s = a->shape;
-	s.bf16 = p->work->compute == DTYPE_BF16;
+	s.t = p->work->compute;
 	return s;
 }
 
 /* Attention of the sequences without a cache, or of those with one: the two have other strides. */
 static void attend(const struct attn *a, const struct attn_state *s, const struct pass *p, int cached)
 {
+	const struct work *w = p->work;
 	struct flash_shape shape = shape_in(a, p);
 	struct flash_layout l = layout(a);
 	if (cached)
@@ -141,39 +154,41 @@ static void attend(const struct attn *a, const struct attn_state *s, const struc
 		if ((q->cache != NULL) != cached)
 			continue;
 		struct flash_seq f = { .row = p->first[i], .n = q->n };
-		const float *kv = s->qkv + f.row * a->width + a->q_width;
+		const void *kv = act_at(w, s->qkv, f.row * a->width + a->q_width);
 		if (cached) {
 			f.past = cache_len(q->cache);
-			float *to = cache_rows(q->cache, p->step, f.past);
+			char *to = cache_rows(q->cache, p->step, f.past);
+			size_t bytes = 2 * a->kv_width * dtype_size(w->compute);
 			for (size_t t = 0; t < q->n; t++)
-				memcpy(to + t * 2 * a->kv_width, kv + t * a->width,
-					2 * a->kv_width * sizeof *to);
+				memcpy(to + t * bytes, act_at(w, kv, t * a->width), bytes);
 			kv = cache_rows(q->cache, p->step, 0);
 		}
 		f.k = kv;
-		f.v = kv + a->kv_width;
+		f.v = act_at(w, kv, a->kv_width);
 		s->seqs[n++] = f;
 	}
 	if (n)
 		flash_forward(&shape, &l, s->seqs, n, s->qkv, s->out, s->lse);
 }
 
-static void attn_forward(const void *self, void *state, const struct pass *p, const float *x, float *y)
+static void attn_forward(
+	const void *self, void *state, const struct pass *p, const void *x, const float *from, float *y)
 {
 	const struct attn *a = self;
 	const struct attn_state *s = state;
-	linear_forward(p->work, a->qkv, p->tokens, x, a->hidden, s->qkv, a->width);
+	float *qkv = s->wide ? s->wide : s->qkv;
+	linear_forward(p->work, a->qkv, p->tokens, x, a->hidden, NULL, qkv, a->width);
 	if (a->qk_norm != QK_NORM_NONE)
-		norm_qk(a, s, p);
-	if (a->rotate)
-		rotate(a, s->qkv, p, 0);
+		norm_qk(a, s, p, qkv);
+	rotate(a, qkv, s->wide ? s->qkv : NULL, p, 0);
 	attend(a, s, p, 0);
 	attend(a, s, p, 1);
-	linear_forward(p->work, a->out, p->tokens, s->out, a->q_width, y, a->hidden);
+	linear_forward(p->work, a->out, p->tokens, s->out, a->q_width, from, y, a->hidden);
 }
 
 static void attend_back(const struct attn *a, const struct attn_state *s, const struct pass *p)
 {
+	const struct work *w = p->work;
 	struct flash_shape shape = shape_in(a, p);
 	struct flash_layout l = layout(a);
 	size_t n = 0;
@@ -183,8 +198,8 @@ static void attend_back(const struct attn *a, const struct attn_state *s, const 
 		size_t at = p->first[i] * a->width + a->q_width;
 		s->seqs[n++] = (struct flash_seq){ .row = p->first[i],
 			.n = p->seqs[i].n,
-			.k = s->qkv + at,
-			.v = s->qkv + at + a->kv_width,
+			.k = act_at(w, s->qkv, at),
+			.v = act_at(w, s->qkv, at + a->kv_width),
 			.dk = s->dqkv + at,
 			.dv = s->dqkv + at + a->kv_width };
 	}
@@ -192,23 +207,25 @@ static void attend_back(const struct attn *a, const struct attn_state *s, const 
 }
 
 static void attn_backward(
-	const void *self, void *state, const struct pass *p, const float *x, const float *dy, float *dx)
+	const void *self, void *state, const struct pass *p, const void *x, const void *dy, float *dx)
 {
 	const struct attn *a = self;
 	const struct attn_state *s = state;
 	size_t raw_ld = a->q_width + a->kv_width, T = p->tokens;
+	int normed = a->qk_norm != QK_NORM_NONE;
 	linear_backward(p->work, a->out, T, s->out, a->q_width, dy, a->hidden, s->dout, a->q_width);
 	attend_back(a, s, p);
-	if (a->rotate)
-		rotate(a, s->dqkv, p, 1);
-	if (a->qk_norm != QK_NORM_NONE) {
+	rotate(a, s->dqkv, normed ? NULL : s->dqkv_act, p, 1);
+	if (normed) {
 		float *dq = s->dqkv, *dk = s->dqkv + a->q_width;
 		norm_backward(p->work, &a->q_norm, T, q_groups(a), s->raw, raw_ld, s->q_stat, dq, a->width,
 			dq, a->width, 0);
 		norm_backward(p->work, &a->k_norm, T, k_groups(a), s->raw + a->q_width, raw_ld, s->k_stat, dk,
 			a->width, dk, a->width, 0);
+		act_rows(p->work, T, a->width, s->dqkv, s->dqkv_act);
 	}
-	linear_backward(p->work, a->qkv, T, x, a->hidden, s->dqkv, a->width, dx, a->hidden);
+	linear_backward(p->work, a->qkv, T, x, a->hidden, s->dqkv_act ? s->dqkv_act : s->dqkv, a->width, dx,
+		a->hidden);
 }
 
 static size_t attn_cache_width(const void *self)

@@ -30,16 +30,18 @@ struct block {
 	void *(*build)(struct net *n, size_t layer);
 	/* Size of the struct that `place` fills with pointers. */
 	size_t state_size;
-	/* Takes memory for up to `tokens` rows: `kept` lives from forward to backward, `scratch` for one
+	/* Takes memory for up to w->tokens rows: `kept` lives from forward to backward, `scratch` for one
 	 * call. */
-	void (*place)(const void *self, void *state, struct area *kept, struct area *scratch, size_t tokens,
-		int train);
-	/* y [T, h] from x [T, h]; both keep their values until backward when training. */
-	void (*forward)(const void *self, void *state, const struct pass *p, const float *x, float *y);
-	/* dx [T, h] (overwritten) from dy [T, h]; accumulates into the gradients. */
-	void (*backward)(const void *self, void *state, const struct pass *p, const float *x, const float *dy,
+	void (*place)(
+		const void *self, void *state, const struct work *w, struct area *kept, struct area *scratch);
+	/* y [T, h] = from (NULL: zero) + F(x [T, h]); x keeps its values until backward when training, and is
+	 * of the products' type (work.h), from and y are f32. y may be from. */
+	void (*forward)(const void *self, void *state, const struct pass *p, const void *x, const float *from,
+		float *y);
+	/* dx [T, h] (f32, overwritten) from dy [T, h] (as x); accumulates into the gradients. */
+	void (*backward)(const void *self, void *state, const struct pass *p, const void *x, const void *dy,
 		float *dx);
-	/* Floats that a cache keeps for each position of the past. */
+	/* Values that a cache keeps for each position of the past. */
 	size_t (*cache_width)(const void *self);
 };
 

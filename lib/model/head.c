@@ -1,5 +1,5 @@
 /*
- * head: logits, log-probabilities of targets and their gradient, HEAD_ROWS rows at a time.
+ * head: logits, log-probabilities of targets and their gradient, a piece of the rows at a time.
  */
 #include "base/die.h"
 #include "model/session.h"
@@ -14,7 +14,8 @@ static void pick(struct session *s, const uint32_t *rows, size_t n)
 #pragma omp parallel for
 	for (size_t i = 0; i < n; i++) {
 		ASSERT(rows[i] < s->pass.tokens);
-		memcpy(s->picked + i * h, s->hidden + rows[i] * h, h * sizeof *s->picked);
+		memcpy(act_at(&s->work, s->picked, i * h), act_at(&s->work, s->hidden, rows[i] * h),
+			h * dtype_size(s->work.compute));
 	}
 }
 
@@ -24,14 +25,15 @@ void model_logits(struct session *s, const size_t *rows, size_t n, float *out)
 	size_t total = rows ? n : s->pass.tokens;
 	for (size_t at = 0; at < total; at += s->head_rows) {
 		size_t m = total - at < s->head_rows ? total - at : s->head_rows;
-		const float *x = s->hidden + at * c->hidden;
+		const void *x = act_at(&s->work, s->hidden, at * c->hidden);
 		if (rows) {
 			for (size_t i = 0; i < m; i++)
 				s->rows[i] = (uint32_t)rows[at + i];
 			pick(s, s->rows, m);
 			x = s->picked;
 		}
-		linear_forward(&s->work, s->work.net->head, m, x, c->hidden, out + at * c->vocab, c->vocab);
+		linear_forward(
+			&s->work, s->work.net->head, m, x, c->hidden, NULL, out + at * c->vocab, c->vocab);
 	}
 }
 
@@ -89,13 +91,18 @@ void model_head(struct session *s, const struct head_args *a)
 		const uint32_t *rows = s->rows + at;
 		size_t m = total - at < s->head_rows ? total - at : s->head_rows;
 		pick(s, rows, m);
-		linear_forward(&s->work, head, m, s->picked, h, s->logits, c->vocab);
+		linear_forward(&s->work, head, m, s->picked, h, NULL, s->logits, c->vocab);
 #pragma omp parallel for schedule(dynamic, 1)
-		for (size_t i = 0; i < m; i++)
-			finish_row(a, c->vocab, rows[i], s->logits + i * c->vocab);
+		for (size_t i = 0; i < m; i++) {
+			float *x = s->logits + i * c->vocab;
+			finish_row(a, c->vocab, rows[i], x);
+			if (a->dlogp && s->dlogits)
+				act_store(&s->work, act_at(&s->work, s->dlogits, i * c->vocab), x, c->vocab);
+		}
 		if (!a->dlogp)
 			continue;
-		linear_backward(&s->work, head, m, s->picked, h, s->logits, c->vocab, s->dpicked, h);
+		linear_backward(&s->work, head, m, s->picked, h, s->dlogits ? s->dlogits : s->logits,
+			c->vocab, s->dpicked, h);
 		for (size_t i = 0; i < m; i++)
 			memcpy(s->dhidden + rows[i] * h, s->dpicked + i * h, h * sizeof *s->dhidden);
 	}

@@ -13,11 +13,13 @@ struct mlp {
 	size_t down;
 };
 
+/* Activations, but for what products give. */
 struct mlp_state {
-	float *up;   /* [T, 2I or I]: gate then up */
-	float *act;  /* [T, I]: what goes into down */
+	void *up;    /* [T, 2I or I]: gate then up */
+	float *wide; /* the same in f32, as the product gives it; NULL: up is f32 */
+	void *act;   /* [T, I]: what goes into down */
 	float *dact; /* [T, I] */
-	float *dup;  /* [T, 2I or I] */
+	void *dup;   /* [T, 2I or I] */
 };
 
 static void *mlp_build(struct net *n, size_t layer)
@@ -39,66 +41,110 @@ static size_t up_width(const struct mlp *m)
 }
 
 static void mlp_place(
-	const void *self, void *state, struct area *kept, struct area *scratch, size_t tokens, int train)
+	const void *self, void *state, const struct work *w, struct area *kept, struct area *scratch)
 {
 	const struct mlp *m = self;
 	struct mlp_state *s = state;
-	s->up = area_take(kept, mul_size(tokens, up_width(m)), sizeof(float));
-	s->act = area_take(scratch, mul_size(tokens, m->width), sizeof(float));
-	if (!train)
+	s->up = area_take_act(kept, w, w->tokens, up_width(m));
+	s->act = area_take_act(scratch, w, w->tokens, m->width);
+	if (w->compute != DTYPE_F32)
+		s->wide = area_take(scratch, mul_size(w->tokens, up_width(m)), sizeof(float));
+	if (!w->train)
 		return;
-	s->dact = area_take(scratch, mul_size(tokens, m->width), sizeof(float));
-	s->dup = area_take(scratch, mul_size(tokens, up_width(m)), sizeof(float));
+	s->dact = area_take(scratch, mul_size(w->tokens, m->width), sizeof(float));
+	s->dup = area_take_act(scratch, w, w->tokens, up_width(m));
 }
 
-/* act [T, I] from up [T, ...]. Recomputed for backward: it is cheaper to make than to keep. */
-static void activate(const struct mlp *m, const struct mlp_state *s, size_t tokens)
+static void act_forward(const struct mlp *m, float *y, const float *x, size_t n)
 {
-	const struct kern *q = kern();
-	size_t w = m->width, ld = up_width(m);
-#pragma omp parallel for
-	for (size_t t = 0; t < tokens; t++) {
-		(m->act == ACT_SILU ? q->silu : q->gelu_tanh)(s->act + t * w, s->up + t * ld, w);
-		if (m->gated)
-			q->mul(s->act + t * w, s->act + t * w, s->up + t * ld + w, w);
-	}
+	(m->act == ACT_SILU ? kern()->silu : kern()->gelu_tanh)(y, x, n);
 }
 
-static void mlp_forward(const void *self, void *state, const struct pass *p, const float *x, float *y)
+static void act_backward(const struct mlp *m, float *dx, const float *dy, const float *x, size_t n)
+{
+	(m->act == ACT_SILU ? kern()->silu_back : kern()->gelu_tanh_back)(dx, dy, x, n);
+}
+
+/* n values of up, rounded from what the product gave (wide; NULL: they are there), as f32. */
+static const float *up_load(const struct work *w, void *up, const float *wide, float *buf, size_t n)
+{
+	if (wide)
+		act_store(w, up, wide, n);
+	return act_load(w, up, buf, n);
+}
+
+/* Columns [j, j + n) of row t: act from up. */
+static void activate(const struct mlp *m, const struct mlp_state *s, const struct work *w, const float *wide,
+	size_t t, size_t j, size_t n)
+{
+	float a[ACT_CHUNK], buf[ACT_CHUNK];
+	size_t at = t * up_width(m) + j, width = m->width;
+	act_forward(m, a, up_load(w, act_at(w, s->up, at), wide ? wide + at : NULL, buf, n), n);
+	if (m->gated)
+		kern()->mul(a, a,
+			up_load(w, act_at(w, s->up, at + width), wide ? wide + at + width : NULL, buf, n), n);
+	act_store(w, act_at(w, s->act, t * width + j), a, n);
+}
+
+/* act [T, I] from up [T, ...]. Made again for backward: that is cheaper than to keep it. */
+static void activate_all(const struct mlp *m, const struct mlp_state *s, const struct work *w,
+	const float *wide, size_t tokens)
+{
+#pragma omp parallel for
+	for (size_t t = 0; t < tokens; t++)
+		for (size_t j = 0; j < m->width; j += ACT_CHUNK)
+			activate(m, s, w, wide, t, j, m->width - j < ACT_CHUNK ? m->width - j : ACT_CHUNK);
+}
+
+static void mlp_forward(
+	const void *self, void *state, const struct pass *p, const void *x, const float *from, float *y)
 {
 	const struct mlp *m = self;
 	const struct mlp_state *s = state;
-	linear_forward(p->work, m->up, p->tokens, x, m->hidden, s->up, up_width(m));
-	activate(m, s, p->tokens);
-	linear_forward(p->work, m->down, p->tokens, s->act, m->width, y, m->hidden);
+	size_t width = up_width(m);
+	float *up = s->wide ? s->wide : s->up;
+	linear_forward(p->work, m->up, p->tokens, x, m->hidden, NULL, up, width);
+	activate_all(m, s, p->work, s->wide, p->tokens);
+	linear_forward(p->work, m->down, p->tokens, s->act, m->width, from, y, m->hidden);
 }
 
-/* dup from dact: with a = act(g), h = a * u: du = dh * a, dg = dh * u * act'(g). */
-static void activate_back(const struct mlp *m, const struct mlp_state *s, size_t tokens)
+/* Columns [j, j + n) of row t: with a = act(g), h = a u: du = dh a, dg = dh u act'(g). */
+static void activate_back(
+	const struct mlp *m, const struct mlp_state *s, const struct work *w, size_t t, size_t j, size_t n)
 {
 	const struct kern *q = kern();
-	size_t w = m->width, ld = up_width(m);
-#pragma omp parallel for
-	for (size_t t = 0; t < tokens; t++) {
-		const float *g = s->up + t * ld;
-		float *dh = s->dact + t * w, *dg = s->dup + t * ld;
-		if (m->gated) {
-			(m->act == ACT_SILU ? q->silu : q->gelu_tanh)(dg + w, g, w);
-			q->mul(dg + w, dg + w, dh, w);
-			q->mul(dh, dh, g + w, w);
-		}
-		(m->act == ACT_SILU ? q->silu_back : q->gelu_tanh_back)(dg, dh, g, w);
+	float a[ACT_CHUNK], d[ACT_CHUNK], gbuf[ACT_CHUNK], ubuf[ACT_CHUNK];
+	size_t at = t * up_width(m) + j;
+	const float *g = act_load(w, act_at(w, s->up, at), gbuf, n), *dh = s->dact + t * m->width + j;
+	if (m->gated) {
+		const float *u = act_load(w, act_at(w, s->up, at + m->width), ubuf, n);
+		act_forward(m, a, g, n);
+		q->mul(d, a, dh, n);
+		act_store(w, act_at(w, s->dup, at + m->width), d, n);
+		q->mul(d, dh, u, n);
+		dh = d;
 	}
+	act_backward(m, a, dh, g, n);
+	act_store(w, act_at(w, s->dup, at), a, n);
+}
+
+static void activate_back_all(
+	const struct mlp *m, const struct mlp_state *s, const struct work *w, size_t tokens)
+{
+#pragma omp parallel for
+	for (size_t t = 0; t < tokens; t++)
+		for (size_t j = 0; j < m->width; j += ACT_CHUNK)
+			activate_back(m, s, w, t, j, m->width - j < ACT_CHUNK ? m->width - j : ACT_CHUNK);
 }
 
 static void mlp_backward(
-	const void *self, void *state, const struct pass *p, const float *x, const float *dy, float *dx)
+	const void *self, void *state, const struct pass *p, const void *x, const void *dy, float *dx)
 {
 	const struct mlp *m = self;
 	const struct mlp_state *s = state;
-	activate(m, s, p->tokens);
+	activate_all(m, s, p->work, NULL, p->tokens);
 	linear_backward(p->work, m->down, p->tokens, s->act, m->width, dy, m->hidden, s->dact, m->width);
-	activate_back(m, s, p->tokens);
+	activate_back_all(m, s, p->work, p->tokens);
 	linear_backward(p->work, m->up, p->tokens, x, m->hidden, s->dup, up_width(m), dx, m->hidden);
 }
 

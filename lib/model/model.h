@@ -84,12 +84,14 @@ int model_save_file(const struct model *m, const char *path, enum dtype t, struc
 
 /* --- computing --- */
 
-/* Keys and values of a sequence's past. */
+/* Keys and values of a sequence's past, in the type that a session's products read. */
 struct cache;
-struct cache *cache_new(const struct model *m, size_t capacity); /* positions */
+struct session;
+struct cache *cache_new(const struct session *s, size_t capacity); /* positions; for sessions like s */
 size_t cache_len(const struct cache *c);
 void cache_truncate(struct cache *c, size_t len);
-void cache_copy(struct cache *dst, const struct cache *src); /* same model; capacity of dst suffices */
+void cache_copy(
+	struct cache *dst, const struct cache *src); /* same model and type; capacity of dst suffices */
 void cache_free(struct cache *c);
 
 struct seq {
@@ -101,8 +103,10 @@ struct seq {
 /* What train, eval and generate compute in unless told: bf16 where the processor has it, else f32. */
 enum dtype default_compute(void);
 
-struct session;
-enum { SESSION_TRAIN = 1 /* keeps activations, for model_backward */ };
+enum {
+	SESSION_TRAIN = 1,    /* keeps activations, for model_backward */
+	SESSION_RECOMPUTE = 2 /* keeps only what enters each residual step; backward makes the rest again */
+};
 /* compute: DTYPE_F32 or DTYPE_BF16. max_tokens: most tokens of one forward call. SESSION_TRAIN wants the
  * model's gradients (model_want_grads) to be there. */
 struct session *session_new(struct model *m, enum dtype compute, size_t max_tokens, int flags);

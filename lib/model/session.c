@@ -5,36 +5,49 @@
 
 #include <stdlib.h>
 
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static size_t most(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
 static float *take(struct area *a, size_t rows, size_t cols)
 {
 	return area_take(a, mul_size(rows, cols), sizeof(float));
 }
 
-/* The memory of one step. When training, what backward needs stays; else all steps use the same room. */
+/* The memory of one step but for its x. */
 static void place_step(struct session *s, size_t i, struct area *kept, struct area *scratch)
 {
 	const struct step *t = &s->work.net->steps[i];
 	struct step_state *st = &s->steps[i];
-	size_t h = s->work.net->config->hidden, T = s->max_tokens;
-	if (s->work.train)
-		st->x = take(kept, T, h);
-	if (t->has_pre) {
-		st->normed = take(kept, T, h);
-		st->pre_stat = s->work.train ? take(kept, T, 2) : NULL;
-	}
+	const struct work *w = &s->work;
+	size_t h = w->net->config->hidden, T = s->max_tokens;
+	if (t->has_pre || w->compute != DTYPE_F32)
+		st->normed = area_take_act(kept, w, T, h);
+	if (t->has_pre)
+		st->pre_stat = w->train ? take(kept, T, 2) : NULL;
 	if (t->has_post) {
 		st->post_in = take(kept, T, h);
-		st->post_stat = s->work.train ? take(kept, T, 2) : NULL;
+		st->post_stat = w->train ? take(kept, T, 2) : NULL;
 	}
-	t->block->place(t->self, st->block, kept, scratch, T, s->work.train);
+	t->block->place(t->self, st->block, w, kept, scratch);
 }
 
+/* What backward needs stays, when training; else, and where it is computed again, all steps use the same
+ * room. */
 static void place_steps(struct session *s, struct area *a, struct area *scratch)
 {
+	for (size_t i = 0; s->work.train && i < s->work.net->nsteps; i++)
+		s->steps[i].x = take(a, s->max_tokens, s->work.net->config->hidden);
 	size_t start = a->used, end = start;
 	for (size_t i = 0; i < s->work.net->nsteps; i++) {
 		area_rewind(scratch, 0);
-		if (!s->work.train)
+		if (!s->work.train || s->recompute)
 			area_rewind(a, start);
 		place_step(s, i, a, scratch);
 		end = a->used > end ? a->used : end;
@@ -57,8 +70,8 @@ static void place(struct session *s, struct area *a, struct area *scratch)
 	s->angles = c->rope.enabled ? take(a, T, c->head_dim) : NULL;
 	s->y = take(a, T, h);
 	s->last = take(a, T, h);
-	s->hidden = take(a, T, h);
-	s->picked = take(a, s->head_rows, h);
+	s->hidden = area_take_act(a, &s->work, T, h);
+	s->picked = area_take_act(a, &s->work, s->head_rows, h);
 	s->logits = take(a, s->head_rows, c->vocab);
 	if (s->work.train) {
 		s->last_stat = take(a, T, 2);
@@ -67,6 +80,10 @@ static void place(struct session *s, struct area *a, struct area *scratch)
 		s->dy = take(a, T, h);
 		s->dx = take(a, T, h);
 		s->dpicked = take(a, s->head_rows, h);
+		if (s->work.compute != DTYPE_F32) {
+			s->dy_act = area_take_act(a, &s->work, T, h);
+			s->dlogits = area_take_act(a, &s->work, s->head_rows, c->vocab);
+		}
 	}
 	place_steps(s, a, scratch);
 	for (size_t i = 0; !s->work.train && i < s->work.net->nsteps; i++)
@@ -78,7 +95,8 @@ static struct session *start(const struct net *n, enum dtype compute, size_t max
 	struct session *s = xcalloc(1, sizeof *s);
 	ASSERT(max_tokens > 0 && max_tokens < NO_TARGET);
 	s->max_tokens = max_tokens;
-	s->head_rows = max_tokens < HEAD_ROWS ? max_tokens : HEAD_ROWS;
+	s->head_rows = least(max_tokens, most(64, least(HEAD_ROWS_MAX, HEAD_LOGITS / n->config->vocab)));
+	s->recompute = flags & SESSION_RECOMPUTE;
 	s->work = (struct work){
 		.net = n, .compute = compute, .train = flags & SESSION_TRAIN, .tokens = max_tokens
 	};

@@ -7,13 +7,15 @@
 
 #include "model/block.h"
 
-/* Rows of hidden states that go through the head at a time: [HEAD_ROWS, V] logits exist, never [T, V]. */
-#define HEAD_ROWS 256
+/* Logits that exist at a time, about: so many rows of hidden states go through the head together, never all
+ * [T, V] of a large vocabulary. The fewer pieces, the fewer times the gradient of the head is walked. */
+#define HEAD_LOGITS ((size_t)16 << 20)
+#define HEAD_ROWS_MAX 1024
 
 struct step_state {
 	void *block;      /* the block's own */
 	float *x;         /* [T, h]: the residual stream before the step */
-	float *normed;    /* [T, h]: pre(x) */
+	void *normed;     /* [T, h]: pre(x), or x, as activations; NULL: x itself is what goes in */
 	float *pre_stat;  /* [T, 2] */
 	float *post_in;   /* [T, h]: what the block gave to post */
 	float *post_stat; /* [T, 2] */
@@ -22,7 +24,7 @@ struct step_state {
 struct session {
 	struct work work;
 	size_t max_tokens, head_rows;
-	uint64_t packed; /* version of the weights in the panels, 0 none */
+	int recompute;
 	void *memory;
 	size_t bytes;
 
@@ -35,16 +37,21 @@ struct session {
 	double rope_factor;
 
 	struct step_state *steps;
-	float *y;                  /* [T, h]: what a step adds */
-	float *last;               /* [T, h]: the residual stream behind the last step */
-	float *hidden, *last_stat; /* [T, h], [T, 2]: final(last) */
+	float *y;         /* [T, h]: what a step adds */
+	float *last;      /* [T, h]: the residual stream behind the last step */
+	void *hidden;     /* [T, h]: final(last), activations */
+	float *last_stat; /* [T, 2] */
 
-	float *dhidden, *dres, *dy, *dx; /* [T, h]; training only */
+	/* [T, h]; training only. dy_act: what goes back into a block, as activations */
+	float *dhidden, *dres, *dy, *dx;
+	void *dy_act;
 
 	uint32_t *rows; /* [T]: those that have a target */
-	float *picked;  /* [head_rows, h] */
+	void *picked;   /* [head_rows, h], activations */
 	float *logits;  /* [head_rows, V] */
 	float *dpicked; /* [head_rows, h]; training only */
+	void *dlogits;  /* [head_rows, V], activations; training only; NULL: the logits become their gradient
+			 */
 };
 
 #endif

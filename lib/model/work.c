@@ -39,79 +39,158 @@ float *work_grad(const struct work *w, size_t offset)
 	return w->model->grads + offset;
 }
 
+/* --- activations --- */
+
+void *area_take_act(struct area *a, const struct work *w, size_t rows, size_t cols)
+{
+	return area_take(a, mul_size(rows, cols), dtype_size(w->compute));
+}
+
+void *act_at(const struct work *w, const void *x, size_t i)
+{
+	return (char *)x + i * dtype_size(w->compute);
+}
+
+const float *act_load(const struct work *w, const void *x, float *buf, size_t n)
+{
+	if (w->compute == DTYPE_F32)
+		return x;
+	kern()->of_bf16(buf, x, n);
+	return buf;
+}
+
+void act_store(const struct work *w, void *y, const float *x, size_t n)
+{
+	if (w->compute == DTYPE_BF16)
+		kern()->to_bf16(y, x, n);
+	else if (y != x)
+		memcpy(y, x, n * sizeof *x);
+}
+
+const void *act_rows(const struct work *w, size_t rows, size_t n, const float *x, void *y)
+{
+	if (w->compute == DTYPE_F32)
+		return x;
+#pragma omp parallel for
+	for (size_t t = 0; t < rows; t++)
+		act_store(w, act_at(w, y, t * n), x + t * n, n);
+	return y;
+}
+
+static struct mat act_mat(const struct work *w, const void *x, size_t rs, size_t cs)
+{
+	return (struct mat){ x, w->compute, rs, cs };
+}
+
 /* --- panels --- */
 
-static void place_panels(struct panels *p, enum dtype t, size_t k, size_t n, struct area *a)
+static size_t place_panels(struct packed *p, enum dtype t, const struct linear *l, int turned, struct area *a)
 {
-	void *at = area_take(a, panels_bytes(t, k, n), 1);
+	size_t k = turned ? l->out : l->in, n = turned ? l->in : l->out, bytes = panels_bytes(t, k, n);
 	if (p)
-		*p = (struct panels){ t, k, n, at };
+		*p = (struct packed){ .panels = { t, k, n, area_take(a, bytes, 1) } };
+	else
+		area_take(a, bytes, 1);
+	return bytes;
+}
+
+/* Room for the widest of all linear maps. */
+static struct packed *place_shared(const struct work *w, int turned, struct area *a)
+{
+	struct packed *p = area_take(a, 1, sizeof *p);
+	size_t most = 0, used = a->used;
+	for (size_t i = 0; i < w->net->nlinears; i++) {
+		most = max_size(most, place_panels(NULL, w->compute, &w->net->linears[i], turned, a));
+		a->used = used;
+	}
+	void *at = area_take(a, most, 1);
+	if (p)
+		*p = (struct packed){ .panels = { .p = at } };
+	return p;
 }
 
 void work_place(struct work *w, struct area *a)
 {
 	const struct net *n = w->net;
 	size_t widest = n->config->hidden;
-	w->forward = area_take(a, n->nlinears, sizeof *w->forward);
-	w->backward = w->train ? area_take(a, n->nlinears, sizeof *w->backward) : NULL;
-	w->scratch_bytes = 0;
+	w->backward = NULL;
+	if (!w->train) {
+		w->forward = area_take(a, n->nlinears, sizeof *w->forward);
+		for (size_t i = 0; i < n->nlinears; i++)
+			place_panels(w->forward ? &w->forward[i] : NULL, w->compute, &n->linears[i], 0, a);
+		return;
+	}
+	w->forward = place_shared(w, 0, a);
+	w->backward = place_shared(w, 1, a);
+	w->rows_bytes = 0;
 	for (size_t i = 0; i < n->nlinears; i++) {
 		const struct linear *l = &n->linears[i];
-		place_panels(w->forward ? &w->forward[i] : NULL, w->compute, l->in, l->out, a);
-		if (!w->train)
-			continue;
-		place_panels(w->backward ? &w->backward[i] : NULL, w->compute, l->out, l->in, a);
-		w->scratch_bytes = max_size(
-			w->scratch_bytes, panels_bytes(w->compute, w->tokens, l->cs == 1 ? l->in : l->out));
+		w->rows_bytes = max_size(
+			w->rows_bytes, panels_bytes(w->compute, w->tokens, l->cs == 1 ? l->in : l->out));
 		if (l->bias != NO_OFFSET)
 			widest = max_size(widest, l->out);
 	}
-	if (!w->train)
-		return;
-	w->scratch.p = area_take(a, w->scratch_bytes, 1);
+	w->rows.p = area_take(a, w->rows_bytes, 1);
 	/* A norm sums two gradients at once. */
 	w->partial = area_take(a, mul_size(chunks(w->tokens), 2 * widest), sizeof *w->partial);
 }
 
+/* The panels of a linear map in p, packed if they are not there. */
+static const struct panels *pack(const struct work *w, struct packed *p, size_t linear, int turned)
+{
+	const struct linear *l = &w->net->linears[linear];
+	if (p->version == w->model->version && p->linear == linear)
+		return &p->panels;
+	p->panels.dtype = w->compute;
+	p->panels.k = turned ? l->out : l->in;
+	p->panels.n = turned ? l->in : l->out;
+	p->linear = linear;
+	p->version = w->model->version;
+	panels_pack(&p->panels, (struct mat){ work_weight(w, l->w), DTYPE_F32, turned ? l->rs : l->cs,
+					turned ? l->cs : l->rs });
+	return &p->panels;
+}
+
 void work_pack(struct work *w)
 {
-	for (size_t i = 0; i < w->net->nlinears; i++) {
-		const struct linear *l = &w->net->linears[i];
-		panels_pack(&w->forward[i], work_weight(w, l->w), l->cs, l->rs);
-		if (w->train)
-			panels_pack(&w->backward[i], work_weight(w, l->w), l->rs, l->cs);
-	}
+	for (size_t i = 0; !w->train && i < w->net->nlinears; i++)
+		pack(w, &w->forward[i], i, 0);
 }
 
 /* --- linear maps --- */
 
-void linear_forward(
-	struct work *w, size_t linear, size_t rows, const float *x, size_t ldx, float *y, size_t ldy)
+void linear_forward(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const float *from,
+	float *y, size_t ldy)
 {
 	const struct linear *l = &w->net->linears[linear];
-	gemm(rows, x, ldx, 1, &w->forward[linear], l->bias == NO_OFFSET ? NULL : work_weight(w, l->bias), y,
-		ldy, 0);
+	const struct panels *p = pack(w, &w->forward[w->train ? 0 : linear], linear, 0);
+	gemm(rows, act_mat(w, x, ldx, 1), p,
+		(struct gemm_out){
+			y, ldy, from, ldy, l->bias == NO_OFFSET ? NULL : work_weight(w, l->bias) });
 }
 
-void linear_backward(struct work *w, size_t linear, size_t rows, const float *x, size_t ldx, const float *dy,
+void linear_backward(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const void *dy,
 	size_t lddy, float *dx, size_t lddx)
 {
 	const struct linear *l = &w->net->linears[linear];
 	if (dx)
-		gemm(rows, dy, lddy, 1, &w->backward[linear], NULL, dx, lddx, 0);
+		gemm(rows, act_mat(w, dy, lddy, 1), pack(w, w->backward, linear, 1),
+			(struct gemm_out){ .c = dx, .ldc = lddx });
 	/* The gradient has the weight's layout: its rows are outputs, or inputs where W is stored [in, out].
 	 */
 	int transposed = l->cs != 1;
-	struct panels *p = &w->scratch;
+	struct mat xt = act_mat(w, x, 1, ldx), yt = act_mat(w, dy, 1, lddy); /* [in, rows], [out, rows] */
+	struct mat down = transposed ? xt : yt, across = transposed ? yt : xt;
+	struct panels *p = &w->rows;
+	size_t ld = transposed ? l->cs : l->rs;
 	p->dtype = w->compute;
 	p->k = rows;
 	p->n = transposed ? l->out : l->in;
-	ASSERT(panels_bytes(p->dtype, p->k, p->n) <= w->scratch_bytes);
-	panels_pack(p, transposed ? dy : x, transposed ? lddy : ldx, 1);
-	if (transposed)
-		gemm(l->in, x, 1, ldx, p, NULL, work_grad(w, l->w), l->cs, GEMM_ADD);
-	else
-		gemm(l->out, dy, 1, lddy, p, NULL, work_grad(w, l->w), l->rs, GEMM_ADD);
+	ASSERT(panels_bytes(p->dtype, p->k, p->n) <= w->rows_bytes);
+	panels_pack(p, (struct mat){ across.p, across.t, across.cs, across.rs });
+	float *dw = work_grad(w, l->w);
+	gemm(transposed ? l->in : l->out, down, p,
+		(struct gemm_out){ .c = dw, .ldc = ld, .from = dw, .ldfrom = ld });
 	if (l->bias != NO_OFFSET)
 		add_rows(w, rows, l->out, dy, lddy, work_grad(w, l->bias));
 }
@@ -129,7 +208,16 @@ static void add_partial(const float *partial, size_t ld, size_t count, size_t n,
 	}
 }
 
-void add_rows(struct work *w, size_t rows, size_t n, const float *x, size_t ldx, float *sum)
+static void add_act(const struct work *w, float *sum, const void *x, size_t n)
+{
+	float buf[ACT_CHUNK];
+	for (size_t j = 0; j < n; j += ACT_CHUNK) {
+		size_t m = n - j < ACT_CHUNK ? n - j : ACT_CHUNK;
+		kern()->add(sum + j, act_load(w, act_at(w, x, j), buf, m), m);
+	}
+}
+
+void add_rows(struct work *w, size_t rows, size_t n, const void *x, size_t ldx, float *sum)
 {
 	size_t count = chunks(rows);
 #pragma omp parallel for
@@ -138,7 +226,7 @@ void add_rows(struct work *w, size_t rows, size_t n, const float *x, size_t ldx,
 		size_t end = (i + 1) * ROW_CHUNK < rows ? (i + 1) * ROW_CHUNK : rows;
 		memset(p, 0, n * sizeof *p);
 		for (size_t r = i * ROW_CHUNK; r < end; r++)
-			kern()->add(p, x + r * ldx, n);
+			add_act(w, p, act_at(w, x, r * ldx), n);
 	}
 	add_partial(w->partial, n, count, n, sum);
 }
@@ -146,15 +234,15 @@ void add_rows(struct work *w, size_t rows, size_t n, const float *x, size_t ldx,
 /* --- norms --- */
 
 void norm_forward(const struct work *w, const struct norm *n, size_t rows, size_t groups, const float *x,
-	size_t ldx, float *y, size_t ldy, float *stat)
+	size_t ldx, void *y, enum dtype t, size_t ldy, float *stat)
 {
 	const float *weight = work_weight(w, n->w), *bias = n->b == NO_OFFSET ? NULL : work_weight(w, n->b);
 #pragma omp parallel for
 	for (size_t i = 0; i < rows; i++)
 		for (size_t g = 0; g < groups; g++)
-			kern()->norm(y + i * ldy + g * n->dim, x + i * ldx + g * n->dim, weight, bias,
-				n->kind == NORM_LAYER, n->eps, stat ? stat + 2 * (i * groups + g) : NULL,
-				n->dim);
+			kern()->norm((char *)y + (i * ldy + g * n->dim) * dtype_size(t), t,
+				x + i * ldx + g * n->dim, weight, bias, n->kind == NORM_LAYER, n->eps,
+				stat ? stat + 2 * (i * groups + g) : NULL, n->dim);
 }
 
 void norm_backward(struct work *w, const struct norm *n, size_t rows, size_t groups, const float *x,
@@ -169,9 +257,9 @@ void norm_backward(struct work *w, const struct norm *n, size_t rows, size_t gro
 		memset(dw, 0, width * sizeof *dw);
 		for (size_t i = c * ROW_CHUNK; i < end; i++)
 			for (size_t g = 0; g < groups; g++)
-				kern()->norm_back(dx + i * lddx + g * dim, add, dw, db, dy + i * lddy + g * dim,
-					x + i * ldx + g * dim, weight, n->kind == NORM_LAYER,
-					stat + 2 * (i * groups + g), dim);
+				kern()->norm_back(dx + i * lddx + g * dim, add, dw, db,
+					dy + i * lddy + g * dim, x + i * ldx + g * dim, weight,
+					n->kind == NORM_LAYER, stat + 2 * (i * groups + g), dim);
 	}
 	add_partial(w->partial, width, count, dim, work_grad(w, n->w));
 	if (n->b != NO_OFFSET)

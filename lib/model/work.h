@@ -21,43 +21,67 @@ struct area {
 void *area_take(struct area *a, size_t count, size_t size);
 void area_rewind(struct area *a, size_t used); /* keeps the peak */
 
+/* Panels of one linear map's weights. */
+struct packed {
+	struct panels panels;
+	size_t linear;    /* whose they are */
+	uint64_t version; /* of the model's weights; 0: empty */
+};
+
 struct work {
 	struct model *model;
 	const struct net *net;
-	enum dtype compute;
+	enum dtype compute; /* of products, and of the activations that they read */
 	int train;
-	size_t tokens;                     /* most rows of a call */
-	struct panels *forward, *backward; /* [nlinears]; backward only when training */
-	struct panels scratch;             /* the row-side operand of a weight gradient, packed */
-	size_t scratch_bytes;
+	size_t tokens; /* most rows of a call */
+	/* Without training, each linear map keeps its panels [nlinears]. In training the weights move anyway:
+	 * there is one place for each direction, packed when another map's turn comes. */
+	struct packed *forward, *backward;
+	struct panels rows; /* the row-side operand of a weight gradient */
+	size_t rows_bytes;
 	float *partial; /* [chunks of rows, widest sum] */
 };
 
 /* Takes memory for panels and sums. */
 void work_place(struct work *w, struct area *a);
-/* Packs the weights. */
+/* Packs what is kept packed, where the weights have moved. */
 void work_pack(struct work *w);
+
+/* Activations that products read are of type w->compute; the residual stream and what products give are f32.
+ */
+void *area_take_act(struct area *a, const struct work *w, size_t rows, size_t cols);
+/* Element i of activations. */
+void *act_at(const struct work *w, const void *x, size_t i);
+/* n values as f32: in place, or in buf [n]. */
+const float *act_load(const struct work *w, const void *x, float *buf, size_t n);
+void act_store(const struct work *w, void *y, const float *x, size_t n);
+/* Columns that elementwise work takes at a time. */
+#define ACT_CHUNK 512
+/* x [rows, n] (f32) as activations: itself, or rounded into y. */
+const void *act_rows(const struct work *w, size_t rows, size_t n, const float *x, void *y);
 
 /* Weights and gradients by offset. */
 const float *work_weight(const struct work *w, size_t offset);
 float *work_grad(const struct work *w, size_t offset);
 
-/* y [rows, out] = x [rows, in] W^T + b; rows of x are ldx apart, of y ldy. */
-void linear_forward(
-	struct work *w, size_t linear, size_t rows, const float *x, size_t ldx, float *y, size_t ldy);
-/* dx [rows, in] (overwritten; NULL: not wanted) = dy W; dW += dy^T x; db += column sums of dy. */
-void linear_backward(struct work *w, size_t linear, size_t rows, const float *x, size_t ldx, const float *dy,
+/* y [rows, out] = from + x [rows, in] W^T + b; x are activations, its rows ldx apart; from (f32; NULL: zero)
+ * and y stand in rows of ldy. y may be from. */
+void linear_forward(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const float *from,
+	float *y, size_t ldy);
+/* dx [rows, in] (f32, overwritten; NULL: not wanted) = dy W; dW += dy^T x; db += column sums of dy. x and dy
+ * are activations. */
+void linear_backward(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const void *dy,
 	size_t lddy, float *dx, size_t lddx);
 
-/* Norms over `groups` vectors of n->dim in each row, one behind another. stat [rows, groups, 2] keeps mean
- * and reciprocal deviation for backward. y may be x. */
+/* Norms over `groups` vectors of n->dim in each row, one behind another. y is of type t, f32 or w->compute.
+ * stat [rows, groups, 2] keeps mean and reciprocal deviation for backward (NULL: not). y may be x. */
 void norm_forward(const struct work *w, const struct norm *n, size_t rows, size_t groups, const float *x,
-	size_t ldx, float *y, size_t ldy, float *stat);
+	size_t ldx, void *y, enum dtype t, size_t ldy, float *stat);
 /* dx = (add ? dx : 0) + ...; dx may be dy when not adding. */
 void norm_backward(struct work *w, const struct norm *n, size_t rows, size_t groups, const float *x,
 	size_t ldx, const float *stat, const float *dy, size_t lddy, float *dx, size_t lddx, int add);
 
-/* Sum over rows of x [rows, n] added to sum [n]. */
-void add_rows(struct work *w, size_t rows, size_t n, const float *x, size_t ldx, float *sum);
+/* Sum over rows of activations x [rows, n] added to sum [n]. */
+void add_rows(struct work *w, size_t rows, size_t n, const void *x, size_t ldx, float *sum);
 
 #endif

@@ -96,82 +96,122 @@ static void mask(float *row, size_t first, struct view v)
 }
 
 /*
- * The arithmetic of products. Packed operands are counted in elements, which are float or, in bf16, half of
- * one: k is then even as packed, deep(k).
+ * The arithmetic of products. Operands are counted in elements, which are float or, in bf16, half of one: k
+ * is then even as packed, deep(k).
  */
 struct math {
 	const struct kern *kn;
-	int bf16;
+	enum dtype t;
+	int half;
 	size_t mr, nr, size;
 };
 
 static struct math math_of(const struct flash_shape *s)
 {
 	const struct kern *kn = kern();
-	if (s->bf16 && kn->native_bf16)
-		return (struct math){ kn, 1, kn->mr16, kn->nr16, sizeof(uint16_t) };
-	return (struct math){ kn, 0, kn->mr, kn->nr, sizeof(float) };
+	ASSERT(s->t == DTYPE_F32 || s->t == DTYPE_BF16);
+	if (s->t == DTYPE_BF16)
+		return (struct math){ kn, s->t, 1, kn->mr16, kn->nr16, sizeof(uint16_t) };
+	return (struct math){ kn, s->t, 0, kn->mr, kn->nr, sizeof(float) };
 }
 
 static size_t deep(const struct math *x, size_t k)
 {
-	return x->bf16 ? k + k % 2 : k;
+	return x->half ? k + k % 2 : k;
 }
 
-static void *element(const struct math *x, void *packed, size_t i)
+static void *element(const struct math *x, const void *p, size_t i)
 {
-	return (char *)packed + i * x->size;
+	return (char *)p + i * x->size;
 }
 
-static void pack(const struct math *x, void *y, size_t width, const float *from, size_t ks, size_t js,
-	size_t k, size_t n)
+/* From elements of type t: the arithmetic's, or f32. */
+static void pack(const struct math *x, void *y, size_t width, const void *from, enum dtype t, size_t ks,
+	size_t js, size_t k, size_t n)
 {
-	if (x->bf16)
+	if (!x->half)
+		x->kn->pack_f32(y, width, from, ks, js, k, n);
+	else if (t == DTYPE_F32)
 		x->kn->pack_bf16(y, width, from, ks, js, k, n);
 	else
-		x->kn->pack_f32(y, width, from, ks, js, k, n);
+		x->kn->repack_bf16(y, width, from, ks, js, k, n);
 }
 
 /* y: panels [B / nr][deep(d)][nr] of `keys` rows of `from` turned. */
-static void pack_turned(
-	const struct math *x, void *y, const float *from, size_t stride, size_t d, size_t keys)
+static void pack_turned(const struct math *x, void *y, const void *from, size_t stride, size_t d, size_t keys)
 {
 	for (size_t j = 0; j < B; j += x->nr)
-		pack(x, element(x, y, j * deep(x, d)), x->nr, from + j * stride, 1, stride, d,
-			keys > j ? least(keys - j, x->nr) : 0);
+		pack(x, element(x, y, j * deep(x, d)), x->nr, element(x, from, j * stride), x->t, 1, stride,
+			d, keys > j ? least(keys - j, x->nr) : 0);
 }
 
-/* y: panels [dw / nr][deep(rows)][nr] of `from`. */
-static void pack_plain(const struct math *x, void *y, const float *from, size_t stride, size_t d, size_t rows)
+/* y: panels [dw / nr][deep(rows)][nr] of `from`, of type t. */
+static void pack_plain(
+	const struct math *x, void *y, const void *from, enum dtype t, size_t stride, size_t d, size_t rows)
 {
 	for (size_t j = 0; j < d; j += x->nr)
-		pack(x, element(x, y, j * deep(x, rows)), x->nr, from + j, stride, 1, rows,
-			least(d - j, x->nr));
+		pack(x, element(x, y, j * deep(x, rows)), x->nr, (const char *)from + j * dtype_size(t), t,
+			stride, 1, rows, least(d - j, x->nr));
 }
 
-/* scores[m][B] = A (packed [d][m]) x turned panels. */
-static void scores(const struct math *x, float *s, void *a, void *turned, size_t d, size_t m)
+/* The left side of a tile, in units of the tile functions (kern.h). */
+struct left {
+	const void *p;
+	size_t ars, aks;
+};
+
+static struct left packed(const void *p, size_t m)
 {
-	for (size_t j = 0; j < B; j += x->nr) {
-		void *b = element(x, turned, j * deep(x, d));
-		if (x->bf16)
-			x->kn->tile_bf16(d, a, b, NULL, 0, s + j, B, m, x->nr);
-		else
-			x->kn->tile_f32(d, a, b, NULL, 0, s + j, B, m, x->nr);
-	}
+	return (struct left){ p, 1, m };
 }
 
-/* y[m][dw] += A (packed [k][m]) x plain panels of `rows`, k <= rows. */
-static void gather(
-	const struct math *x, float *y, void *a, void *plain, size_t dw, size_t k, size_t rows, size_t m)
+/* Weights x [m][B], as rows of the arithmetic's type; half [m][B] takes them where that is not f32. */
+static struct left as_rows(const struct math *x, const float *w, uint16_t *half, size_t m)
 {
-	for (size_t j = 0; j < dw; j += x->nr) {
-		void *b = element(x, plain, j * deep(x, rows));
-		if (x->bf16)
-			x->kn->tile_bf16(k, a, b, y + j, dw, y + j, dw, m, x->nr);
-		else
-			x->kn->tile_f32(k, a, b, y + j, dw, y + j, dw, m, x->nr);
-	}
+	if (!x->half)
+		return (struct left){ w, B, 1 };
+	for (size_t i = 0; i < m; i++)
+		x->kn->to_bf16(half + i * B, w + i * B, B);
+	return (struct left){ half, B / 2, 1 };
+}
+
+/* Weights w [rows][B] turned: row j of the left side is their column j. half [rows / 2][B][2]. */
+static struct left as_columns(const struct math *x, const float *w, uint16_t *half, size_t rows)
+{
+	if (x->half)
+		x->kn->pack_bf16(half, B, w, B, 1, rows, B);
+	return (struct left){ x->half ? (const void *)half : w, 1, B };
+}
+
+static struct left from_row(const struct math *x, struct left a, size_t i)
+{
+	a.p = (const char *)a.p + i * a.ars * (x->half ? 2 : 1) * x->size;
+	return a;
+}
+
+/* c[m][ldc] = c0 + A x one panel. */
+static void tile(const struct math *x, size_t k, struct left a, const void *b, const float *c0, float *c,
+	size_t ldc, size_t m)
+{
+	if (x->half)
+		x->kn->tile_bf16(k, a.p, a.ars, a.aks, b, c0, ldc, c, ldc, m, x->nr);
+	else
+		x->kn->tile_f32(k, a.p, a.ars, a.aks, b, c0, ldc, c, ldc, m, x->nr);
+}
+
+/* scores[m][B] = A x turned panels. */
+static void scores(const struct math *x, float *s, struct left a, const void *turned, size_t d, size_t m)
+{
+	for (size_t j = 0; j < B; j += x->nr)
+		tile(x, d, a, element(x, turned, j * deep(x, d)), NULL, s + j, B, m);
+}
+
+/* y[m][dw] += A x plain panels of `rows`, k <= rows. */
+static void gather(const struct math *x, float *y, struct left a, const void *plain, size_t dw, size_t k,
+	size_t rows, size_t m)
+{
+	for (size_t j = 0; j < dw; j += x->nr)
+		tile(x, k, a, element(x, plain, j * deep(x, rows)), y + j, y + j, dw, m);
 }
 
 /* --- forward ------------------------------------------------------------------------------------- */
@@ -189,8 +229,9 @@ struct job {
 	struct math x;
 	size_t d, dw;
 	size_t lines, length;
-	void *q, *kp, *vp, *p; /* packed */
+	void *q, *kp, *vp; /* packed */
 	float *o, *m, *sum, *sc;
+	void *p; /* of one tile, as rows of bf16 */
 };
 
 /* Queries of a task. */
@@ -230,14 +271,14 @@ static size_t job_offset(const struct job *t, size_t line, size_t i)
 	return (t->f->row + job_query(t, i)) * t->l->q_stride + job_head(t, line, i) * t->l->q_head_stride;
 }
 
-static void job_begin(struct job *t, const float *q)
+static void job_begin(struct job *t, const void *q)
 {
 	size_t rows = t->lines * t->length, step = t->queries > 1 ? t->l->q_stride : t->l->q_head_stride;
 	for (size_t line = 0; line < t->lines; line++)
 		for (size_t i = 0; i < t->length; i += t->x.mr) {
 			size_t m = least(t->x.mr, t->length - i), r = line * t->length + i;
 			pack(&t->x, element(&t->x, t->q, r * deep(&t->x, t->d)), m,
-				q + job_offset(t, line, i), 1, step, t->d, m);
+				element(&t->x, q, job_offset(t, line, i)), t->x.t, 1, step, t->d, m);
 		}
 	memset(t->o, 0, rows * t->dw * sizeof *t->o);
 	for (size_t r = 0; r < rows; r++) {
@@ -255,7 +296,7 @@ static void job_tile(struct job *t, size_t line, size_t i, size_t m, size_t firs
 	if (end.hi <= first || top.lo >= first + B)
 		return;
 	size_t r = line * t->length + i, keys = least(B, end.hi - first);
-	scores(&t->x, t->sc, element(&t->x, t->q, r * deep(&t->x, t->d)), t->kp, t->d, m);
+	scores(&t->x, t->sc, packed(element(&t->x, t->q, r * deep(&t->x, t->d)), m), t->kp, t->d, m);
 	int whole = top.hi >= first + B && end.lo <= first;
 	for (size_t y = 0; y < m; y++) {
 		float *o = t->o + (r + y) * t->dw;
@@ -265,23 +306,29 @@ static void job_tile(struct job *t, size_t line, size_t i, size_t m, size_t firs
 		if (shrink < 1)
 			kn->scale(o, shrink, o, t->dw);
 	}
-	pack(&t->x, t->p, m, t->sc, 1, B, keys, m);
-	gather(&t->x, t->o + r * t->dw, t->p, t->vp, t->dw, keys, least(B, t->f->past + t->f->n - first), m);
+	/* A key behind the last weighs zero, so that an odd one more does not count. */
+	gather(&t->x, t->o + r * t->dw, as_rows(&t->x, t->sc, t->p, m), t->vp, t->dw, keys,
+		least(B, t->f->past + t->f->n - first), m);
 }
 
-static void job_end(const struct job *t, float *out, float *lse)
+static void job_end(const struct job *t, void *out, float *lse)
 {
+	const struct kern *kn = t->x.kn;
 	for (size_t line = 0; line < t->lines; line++)
 		for (size_t i = 0; i < t->length; i++) {
 			size_t r = line * t->length + i, h = job_head(t, line, i);
 			size_t row = t->f->row + job_query(t, i);
-			kern()->scale(out + out_at(t->l, row, h), 1 / t->sum[r], t->o + r * t->dw, t->d);
+			float *o = t->o + r * t->dw;
+			void *y = element(&t->x, out, out_at(t->l, row, h));
+			kn->scale(t->x.half ? o : y, 1 / t->sum[r], o, t->d);
+			if (t->x.half)
+				kn->to_bf16(y, o, t->d);
 			if (lse)
 				lse[row * t->s->heads + h] = t->m[r] + logf(t->sum[r]);
 		}
 }
 
-static void job_run(struct job *t, const float *q, float *out, float *lse)
+static void job_run(struct job *t, const void *q, void *out, float *lse)
 {
 	const struct flash_layout *l = t->l;
 	size_t total = t->f->past + t->f->n;
@@ -293,8 +340,8 @@ static void job_run(struct job *t, const float *q, float *out, float *lse)
 	for (size_t first = from; first < to; first += B) {
 		size_t keys = least(B, total - first),
 		       at = first * l->kv_stride + t->kv_head * l->kv_head_stride;
-		pack_turned(&t->x, t->kp, t->f->k + at, l->kv_stride, t->d, keys);
-		pack_plain(&t->x, t->vp, t->f->v + at, l->kv_stride, t->d, keys);
+		pack_turned(&t->x, t->kp, element(&t->x, t->f->k, at), l->kv_stride, t->d, keys);
+		pack_plain(&t->x, t->vp, element(&t->x, t->f->v, at), t->x.t, l->kv_stride, t->d, keys);
 		for (size_t line = 0; line < t->lines; line++)
 			for (size_t i = 0; i < t->length; i += t->x.mr)
 				job_tile(t, line, i, least(t->x.mr, t->length - i), first);
@@ -303,7 +350,7 @@ static void job_run(struct job *t, const float *q, float *out, float *lse)
 }
 
 void flash_forward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
-	size_t nseqs, const float *q, float *out, float *lse)
+	size_t nseqs, const void *q, void *out, float *lse)
 {
 	ASSERT(s->kv_heads && s->heads % s->kv_heads == 0 && s->scale > 0);
 	size_t step = job_queries(s), longest = 0;
@@ -352,9 +399,10 @@ struct back {
 	/* Of one block of keys: turned, and plain panels; sums. */
 	void *kt, *vt, *kb;
 	float *dk, *dv;
-	/* Of one pair of blocks: P and dS [high][B], and one tile of them packed. */
+	/* Of one pair of blocks: P and dS [high][B], and one of them in bf16. */
 	float *p, *ds;
-	void *pack;
+	void *half;
+	float *wide; /* a row of out */
 };
 
 static size_t back_scratch(struct back *t, size_t n, float *base)
@@ -375,30 +423,39 @@ static size_t back_scratch(struct back *t, size_t n, float *base)
 	t->dv = take(base, &at, B * t->dw);
 	t->p = take(base, &at, t->high * B);
 	t->ds = take(base, &at, t->high * B);
-	t->pack = take(base, &at, mr * most(B, t->high));
+	t->half = take(base, &at, (t->high / 2 + 1) * B);
+	t->wide = take(base, &at, t->d);
 	return at;
 }
 
 static void back_pack_head(
-	struct back *t, size_t h, const float *q, const float *out, const float *lse, const float *dout)
+	struct back *t, size_t h, const void *q, const void *out, const float *lse, const float *dout)
 {
 	const struct math *x = &t->x;
 	size_t n = t->f->n, stride = t->l->q_stride, step = t->l->out_stride ? t->l->out_stride : stride;
-	q += t->f->row * stride + h * t->l->q_head_stride;
-	out += out_at(t->l, t->f->row, h);
+	q = element(x, q, t->f->row * stride + h * t->l->q_head_stride);
+	out = element(x, out, out_at(t->l, t->f->row, h));
 	dout += out_at(t->l, t->f->row, h);
 	for (size_t i = 0; i < n; i += x->mr) {
 		size_t m = least(x->mr, n - i);
-		pack(x, element(x, t->qa, i * deep(x, t->d)), m, q + i * stride, 1, stride, t->d, m);
-		pack(x, element(x, t->da, i * deep(x, t->d)), m, dout + i * step, 1, step, t->d, m);
+		pack(x, element(x, t->qa, i * deep(x, t->d)), m, element(x, q, i * stride), x->t, 1, stride,
+			t->d, m);
+		pack(x, element(x, t->da, i * deep(x, t->d)), m, dout + i * step, DTYPE_F32, 1, step, t->d,
+			m);
 	}
 	for (size_t i = 0; i < n; i += t->high) {
 		size_t rows = least(t->high, n - i);
-		pack_plain(x, element(x, t->qb, i * t->dw), q + i * stride, stride, t->d, rows);
-		pack_plain(x, element(x, t->db, i * t->dw), dout + i * step, step, t->d, rows);
+		pack_plain(
+			x, element(x, t->qb, i * t->dw), element(x, q, i * stride), x->t, stride, t->d, rows);
+		pack_plain(x, element(x, t->db, i * t->dw), dout + i * step, DTYPE_F32, step, t->d, rows);
 	}
 	for (size_t i = 0; i < n; i++) {
-		t->delta[i] = x->kn->dot(out + i * step, dout + i * step, t->d);
+		const float *o = element(x, out, i * step);
+		if (x->half) {
+			x->kn->of_bf16(t->wide, element(x, out, i * step), t->d);
+			o = t->wide;
+		}
+		t->delta[i] = x->kn->dot(o, dout + i * step, t->d);
 		t->lse[i] = lse[(t->f->row + i) * t->s->heads + h];
 	}
 	memset(t->dq, 0, n * t->dw * sizeof *t->dq);
@@ -412,28 +469,27 @@ static void back_scores(struct back *t, size_t i, size_t rows, size_t first, siz
 	for (size_t z = 0; z < rows; z += x->mr) {
 		size_t m = least(x->mr, rows - z), a = (i + z) * deep(x, t->d);
 		float *p = t->p + z * B, *ds = t->ds + z * B;
-		scores(x, p, element(x, t->qa, a), t->kt, t->d, m);
-		scores(x, ds, element(x, t->da, a), t->vt, t->d, m);
+		scores(x, p, packed(element(x, t->qa, a), m), t->kt, t->d, m);
+		scores(x, ds, packed(element(x, t->da, a), m), t->vt, t->d, m);
 		for (size_t y = 0; y < m; y++) {
 			size_t r = i + z + y;
 			if (!whole)
 				mask(p + y * B, first, view_of(t->s, t->f, r));
 			x->kn->softmax_back(p + y * B, ds + y * B, B, t->s->scale, t->lse[r], t->delta[r]);
 		}
-		pack(x, t->pack, m, ds, 1, B, keys, m);
-		gather(x, t->dq + (i + z) * t->dw, t->pack, t->kb, t->dw, keys, keys, m);
+		gather(x, t->dq + (i + z) * t->dw, as_rows(x, ds, t->half, m), t->kb, t->dw, keys, keys, m);
 	}
 }
 
 /* sum[keys][dw] += w^T y, w [rows][B], y plain panels. */
-static void back_gather(struct back *t, float *sum, const float *w, void *plain, size_t rows, size_t keys)
+static void back_gather(
+	struct back *t, float *sum, const float *w, const void *plain, size_t rows, size_t keys)
 {
 	const struct math *x = &t->x;
-	for (size_t j = 0; j < keys; j += x->mr) {
-		size_t m = least(x->mr, keys - j);
-		pack(x, t->pack, m, w + j, B, 1, rows, m);
-		gather(x, sum + j * t->dw, t->pack, plain, t->dw, rows, rows, m);
-	}
+	struct left turned = as_columns(x, w, t->half, rows);
+	for (size_t j = 0; j < keys; j += x->mr)
+		gather(x, sum + j * t->dw, from_row(x, turned, j), plain, t->dw, rows, rows,
+			least(x->mr, keys - j));
 }
 
 static void back_keys(struct back *t, size_t first)
@@ -441,9 +497,9 @@ static void back_keys(struct back *t, size_t first)
 	const struct math *x = &t->x;
 	size_t n = t->f->n, keys = least(B, n - first), stride = t->l->kv_stride;
 	size_t at = first * stride + t->kv_head * t->l->kv_head_stride;
-	pack_turned(x, t->kt, t->f->k + at, stride, t->d, keys);
-	pack_turned(x, t->vt, t->f->v + at, stride, t->d, keys);
-	pack_plain(x, t->kb, t->f->k + at, stride, t->d, keys);
+	pack_turned(x, t->kt, element(x, t->f->k, at), stride, t->d, keys);
+	pack_turned(x, t->vt, element(x, t->f->v, at), stride, t->d, keys);
+	pack_plain(x, t->kb, element(x, t->f->k, at), x->t, stride, t->d, keys);
 	memset(t->dk, 0, keys * t->dw * sizeof *t->dk);
 	memset(t->dv, 0, keys * t->dw * sizeof *t->dv);
 	for (size_t i = t->s->not_causal ? 0 : first / t->high * t->high; i < n; i += t->high) {
@@ -461,7 +517,7 @@ static void back_keys(struct back *t, size_t first)
 }
 
 static void back_run(
-	struct back *t, const float *q, const float *out, const float *lse, const float *dout, float *dq)
+	struct back *t, const void *q, const void *out, const float *lse, const float *dout, float *dq)
 {
 	size_t group = t->s->heads / t->s->kv_heads;
 	for (size_t h = t->kv_head * group; h < (t->kv_head + 1) * group; h++) {
@@ -475,7 +531,7 @@ static void back_run(
 }
 
 void flash_backward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
-	size_t nseqs, const float *q, const float *out, const float *lse, const float *dout, float *dq)
+	size_t nseqs, const void *q, const void *out, const float *lse, const float *dout, float *dq)
 {
 	ASSERT(s->kv_heads && s->heads % s->kv_heads == 0 && s->scale > 0);
 	size_t longest = 0;

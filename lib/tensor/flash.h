@@ -5,11 +5,12 @@
  * Keys are walked in blocks of FLASH_BLOCK counted from the sequence's first token, with a running maximum:
  * one query or a thousand, cached or not, give the same bits. Parallel inside, forward over (sequence, kv
  * head, chunk of queries), backward over (sequence, kv head); each output element belongs to one thread. Call
- * from one thread. All tensors are f32.
+ * from one thread. dout and what backward gives are f32.
  */
 #ifndef QUERN_FLASH_H
 #define QUERN_FLASH_H
 
+#include "tensor/dtype.h"
 #include <stddef.h>
 
 #define FLASH_BLOCK 64
@@ -19,7 +20,7 @@ struct flash_shape {
 	size_t heads, kv_heads, head_dim;
 	float scale;    /* of the scores; above 0 */
 	size_t window;  /* 0, or how many keys a query sees, itself included */
-	int bf16;       /* products in bf16 where the processor multiplies it fast; sums stay f32 */
+	enum dtype t;   /* of q, k, v and out, and the arithmetic of products: f32 or bf16; sums are f32 */
 	int not_causal; /* 0: query i sees keys <= i */
 };
 
@@ -29,7 +30,7 @@ struct flash_seq {
 	size_t n;    /* queries; they are the last n of its past + n positions */
 	size_t past; /* positions before the first query (0 in training) */
 	/* position p, kv head h: k + p * kv_stride + h * kv_head_stride, head_dim values */
-	const float *k, *v;
+	const void *k, *v;
 	float *dk, *dv; /* backward only (past == 0), same layout, accumulated into */
 };
 
@@ -42,10 +43,10 @@ struct flash_layout {
 /* out = softmax(scale q k^T + mask) v. lse[row * heads + h] = log-sum-exp of the scaled scores (NULL: not
  * kept). */
 void flash_forward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
-	size_t nseqs, const float *q, float *out, float *lse);
+	size_t nseqs, const void *q, void *out, float *lse);
 /* dq (overwritten), dk, dv (accumulated) from dout, with what forward saved. */
 void flash_backward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
-	size_t nseqs, const float *q, const float *out, const float *lse, const float *dout, float *dq);
+	size_t nseqs, const void *q, const void *out, const float *lse, const float *dout, float *dq);
 
 /* Scratch kept between calls; for leak checkers. */
 void flash_release(void);

@@ -20,13 +20,15 @@
 #define PACK_SIDE 8            /* tiles of one piece */
 #define SERIAL 150000.0        /* multiplications not worth waking threads for */
 
-/* One packed operand: tiles of `width` rows of A or columns of B, one behind another. */
+/* One operand: tiles of `width` rows of A or columns of B. Packed, they stand one behind another; A may also
+ * be read where it lies. */
 struct side {
 	enum dtype dtype;
 	size_t width, count, k;
 	size_t deep, esize; /* k as packed, even for bf16; bytes of an element */
 	int tight;          /* A: the last tile is as wide as what is left; B: filled up with zeros */
 	char *p;
+	size_t lies; /* 0: packed; else the bytes from row to row */
 };
 
 static size_t least(size_t a, size_t b)
@@ -44,8 +46,8 @@ static struct side side_of(enum dtype t, int is_a, size_t count, size_t k, void 
 	const struct kern *q = kern();
 	ASSERT(t == DTYPE_F32 || t == DTYPE_BF16);
 	if (t == DTYPE_F32)
-		return (struct side){ t, is_a ? q->mr : q->nr, count, k, k, 4, is_a, p };
-	return (struct side){ t, is_a ? q->mr16 : q->nr16, count, k, k + k % 2, 2, is_a, p };
+		return (struct side){ t, is_a ? q->mr : q->nr, count, k, k, 4, is_a, p, 0 };
+	return (struct side){ t, is_a ? q->mr16 : q->nr16, count, k, k + k % 2, 2, is_a, p, 0 };
 }
 
 static size_t tiles_of(const struct side *s)
@@ -61,15 +63,28 @@ static size_t width_of(const struct side *s, size_t tile)
 /* Where a tile's k begins to be `from`; `width` is the tile's as packed. */
 static void *tile_at(const struct side *s, size_t tile, size_t width, size_t from)
 {
+	if (s->lies)
+		return s->p + tile * s->width * s->lies + from * s->esize;
 	return s->p + (tile * s->width * s->deep + from * width) * s->esize;
 }
 
-/* Packs element (i, j) = x[i * ks + j * js], j < count. Inside a parallel region: shares the work, and waits.
- * Pieces are short in k, so that their lines and pages are still near when the next tile reads beside them.
- */
-static void pack_side(const struct side *s, const float *x, size_t ks, size_t js)
+static void pack_piece(
+	const struct side *s, void *y, size_t width, struct mat x, size_t i, size_t j, size_t k, size_t n)
 {
 	const struct kern *q = kern();
+	size_t at = i * x.rs + j * x.cs;
+	if (s->dtype == DTYPE_F32)
+		q->pack_f32(y, width, (const float *)x.p + at, x.rs, x.cs, k, n);
+	else if (x.t == DTYPE_F32)
+		q->pack_bf16(y, width, (const float *)x.p + at, x.rs, x.cs, k, n);
+	else
+		q->repack_bf16(y, width, (const uint16_t *)x.p + at, x.rs, x.cs, k, n);
+}
+
+/* Packs x [k, count]. Inside a parallel region: shares the work, and waits. Pieces are short in k, so that
+ * their lines and pages are still near when the next tile reads beside them. */
+static void pack_side(const struct side *s, struct mat x)
+{
 	size_t groups = div_up(tiles_of(s), PACK_SIDE), slices = div_up(s->k, PACK_DEEP);
 #pragma omp for schedule(static)
 	for (size_t u = 0; u < groups * slices; u++) {
@@ -77,12 +92,7 @@ static void pack_side(const struct side *s, const float *x, size_t ks, size_t js
 		size_t begin = u / slices * PACK_SIDE, end = least(begin + PACK_SIDE, tiles_of(s));
 		for (size_t t = begin; t < end; t++) {
 			size_t n = width_of(s, t), width = s->tight ? n : s->width;
-			const float *at = x + from * ks + t * s->width * js;
-			void *y = tile_at(s, t, width, from);
-			if (s->dtype == DTYPE_F32)
-				q->pack_f32(y, width, at, ks, js, k, n);
-			else
-				q->pack_bf16(y, width, at, ks, js, k, n);
+			pack_piece(s, tile_at(s, t, width, from), width, x, from, t * s->width, k, n);
 		}
 	}
 }
@@ -98,11 +108,12 @@ size_t panels_bytes(enum dtype dtype, size_t k, size_t n)
 	return side_bytes(&b);
 }
 
-void panels_pack(struct panels *p, const float *b, size_t rs, size_t cs)
+void panels_pack(struct panels *p, struct mat b)
 {
 	struct side s = side_of(p->dtype, 0, p->n, p->k, p->p);
+	ASSERT(b.t == DTYPE_F32 || b.t == p->dtype);
 #pragma omp parallel if ((double)p->n * (double)p->k > SERIAL)
-	pack_side(&s, b, rs, cs);
+	pack_side(&s, b);
 }
 
 static struct {
@@ -127,46 +138,48 @@ static void *scratch_need(size_t bytes)
 	return scratch.p;
 }
 
-/* What C starts from, and where it is. */
-struct output {
-	float *c;
-	size_t ldc;
-	const float *bias;
-	int add;
-};
-
-/* Tiles [i0, i1) of A by panels [j0, j1) of B. */
-static void task(const struct side *a, const struct side *b, const struct output *o, size_t i0, size_t i1,
-	size_t j0, size_t j1)
+/* Tile row i by panel j, k from `from` on. */
+static void tile(const struct side *a, const struct side *b, const struct gemm_out *o, size_t i, size_t j,
+	size_t from, size_t k)
 {
 	const struct kern *q = kern();
+	size_t m = width_of(a, i), n = width_of(b, j), ldc = o->ldc, ld0 = ldc;
+	/* in elements of f32 or pairs of bf16: 4 bytes either way */
+	size_t ars = a->lies ? a->lies / 4 : 1, aks = a->lies ? 1 : m;
+	const void *ap = tile_at(a, i, m, from), *bp = tile_at(b, j, b->width, from);
+	size_t row = i * a->width, column = j * b->width;
+	float *c = o->c + row * ldc + column;
+	const float *c0 = c;
+	if (!from && o->from) {
+		c0 = o->from + row * o->ldfrom + column;
+		ld0 = o->ldfrom;
+	} else if (!from) {
+		c0 = o->bias ? o->bias + column : NULL;
+		ld0 = 0;
+	}
+	if (a->dtype == DTYPE_F32)
+		q->tile_f32(k, ap, ars, aks, bp, c0, ld0, c, ldc, m, n);
+	else
+		q->tile_bf16(k, ap, ars, aks, bp, c0, ld0, c, ldc, m, n);
+	if (from + k == a->k && o->from && o->bias)
+		for (size_t r = 0; r < m; r++)
+			q->add(c + r * ldc, o->bias + column, n);
+}
+
+/* Tiles [i0, i1) of A by panels [j0, j1) of B. */
+static void task(const struct side *a, const struct side *b, const struct gemm_out *o, size_t i0, size_t i1,
+	size_t j0, size_t j1)
+{
 	/* A single tile row, as in decoding, reads B once from end to end. */
 	size_t slice = i1 - i0 == 1 ? a->k : SLICE_BYTES / a->esize;
-	for (size_t from = 0; from == 0 || from < a->k; from += slice) {
-		size_t k = least(slice, a->k - from);
-		for (size_t j = j0; j < j1; j++) {
-			size_t n = width_of(b, j);
-			const void *bp = tile_at(b, j, b->width, from);
-			for (size_t i = i0; i < i1; i++) {
-				size_t m = width_of(a, i), ld0 = o->ldc;
-				const void *ap = tile_at(a, i, m, from);
-				float *c = o->c + i * a->width * o->ldc + j * b->width;
-				const float *c0 = c;
-				if (!from && !o->add) {
-					c0 = o->bias ? o->bias + j * b->width : NULL;
-					ld0 = 0;
-				}
-				if (a->dtype == DTYPE_F32)
-					q->tile_f32(k, ap, bp, c0, ld0, c, o->ldc, m, n);
-				else
-					q->tile_bf16(k, ap, bp, c0, ld0, c, o->ldc, m, n);
-			}
-		}
-	}
+	for (size_t from = 0; from == 0 || from < a->k; from += slice)
+		for (size_t j = j0; j < j1; j++)
+			for (size_t i = i0; i < i1; i++)
+				tile(a, b, o, i, j, from, least(slice, a->k - from));
 }
 
 /* All tasks of one chunk of rows. Inside a parallel region: shares the work, and waits. */
-static void multiply(const struct side *a, const struct side *b, const struct output *o)
+static void multiply(const struct side *a, const struct side *b, const struct gemm_out *o)
 {
 	size_t tiles = tiles_of(a), panels = tiles_of(b);
 	size_t blocks = div_up(tiles * a->width, ROWS);
@@ -194,20 +207,38 @@ static size_t chunk_rows(size_t m, const struct side *a)
 	return div_up(div_up(m, div_up(m, most)), ROWS) * ROWS;
 }
 
-void gemm(size_t m, const float *a, size_t ars, size_t acs, const struct panels *b, const float *bias,
-	float *c, size_t ldc, int flags)
+/* Rows of the arithmetic's type with k contiguous are read where they lie, unless so many of them share a set
+ * of the first cache that they push one another out. */
+static int lies_well(const struct side *s, struct mat a)
 {
-	ASSERT(!(bias && flags & GEMM_ADD));
+	size_t row = a.rs * s->esize;
+	int even = s->dtype == DTYPE_F32 || (s->k % 2 == 0 && a.rs % 2 == 0 && (uintptr_t)a.p % 4 == 0);
+	return a.t == s->dtype && a.cs == 1 && even && (row % 2048 != 0 || s->count <= 4);
+}
+
+void gemm(size_t m, struct mat a, const struct panels *b, struct gemm_out o)
+{
+	ASSERT(a.t == DTYPE_F32 || a.t == b->dtype);
 	if (!m || !b->n)
 		return;
 	struct side bs = side_of(b->dtype, 0, b->n, b->k, b->p), as = side_of(b->dtype, 1, m, b->k, NULL);
-	size_t rows = as.count = least(m, chunk_rows(m, &as));
-	as.p = scratch_need(side_bytes(&as));
+	int lies = lies_well(&as, a);
+	size_t rows = as.count = lies ? m : least(m, chunk_rows(m, &as));
+	if (lies)
+		as.lies = a.rs * as.esize;
+	else
+		as.p = scratch_need(side_bytes(&as));
 #pragma omp parallel firstprivate(as) if ((double)m * (double)b->n * (double)b->k > SERIAL)
 	for (size_t from = 0; from < m; from += rows) {
-		struct output o = { c + from * ldc, ldc, bias, flags & GEMM_ADD };
+		struct gemm_out part = o;
+		size_t at = from * a.rs * dtype_size(a.t);
+		part.c += from * o.ldc;
+		part.from = o.from ? o.from + from * o.ldfrom : NULL;
 		as.count = least(rows, m - from);
-		pack_side(&as, a + from * ars, acs, ars);
-		multiply(&as, &bs, &o);
+		if (lies)
+			as.p = (char *)a.p + at;
+		else
+			pack_side(&as, (struct mat){ (const char *)a.p + at, a.t, a.cs, a.rs });
+		multiply(&as, &bs, &part);
 	}
 }

@@ -18,14 +18,29 @@ struct panels {
 	void *p;          /* panels_bytes(dtype, k, n), 64-byte aligned, owned by the caller */
 };
 
-size_t panels_bytes(enum dtype dtype, size_t k, size_t n);
-/* Fills panels p (dtype, k, n, p->p set) from B(i, j) = b[i * rs + j * cs], f32. */
-void panels_pack(struct panels *p, const float *b, size_t rs, size_t cs);
+/* A matrix where it lies: element (i, j) is p[i * rs + j * cs], of type t: f32, or bf16 for products in bf16.
+ */
+struct mat {
+	const void *p;
+	enum dtype t;
+	size_t rs, cs;
+};
 
-enum { GEMM_ADD = 1 /* C += instead of C = (the sum continues from C's element); not with a bias */ };
-/* C[m, n] = A[m, k] B[k, n] (+ bias[n]); A(i, j) = a[i * ars + j * acs], C rows are ldc apart. */
-void gemm(size_t m, const float *a, size_t ars, size_t acs, const struct panels *b, const float *bias,
-	float *c, size_t ldc, int flags);
+size_t panels_bytes(enum dtype dtype, size_t k, size_t n);
+/* Fills panels p (dtype, k, n, p->p set) from B [k, n]. */
+void panels_pack(struct panels *p, struct mat b);
+
+/* C[m, n] = from + A B + bias; rows of C are ldc apart. from may be c: C += A B. */
+struct gemm_out {
+	float *c;
+	size_t ldc;
+	const float *from; /* NULL: zero; rows ldfrom apart */
+	size_t ldfrom;
+	const float *bias; /* [n] or NULL */
+};
+/* A [m, k] in the arithmetic's type and contiguous in k is read where it lies (bf16: k and rs even, p aligned
+ * to 4); anything else is packed first. Every sum starts at from's element (without one: at the bias). */
+void gemm(size_t m, struct mat a, const struct panels *b, struct gemm_out o);
 
 /* Scratch that gemm keeps between calls (packed A) is freed here; for leak checkers. */
 void gemm_release(void);

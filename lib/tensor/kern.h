@@ -13,6 +13,7 @@
 #define QUERN_KERN_H
 
 #include "base/err.h"
+#include "tensor/dtype.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,22 +24,25 @@ struct kern {
 	/*
 	 * Product tiles: C[m, n] = C0 + A B, m <= mr, n <= nr, each element one sum over k from 0 upwards
 	 * that starts at C0's element. C0 rows are ld0 apart: NULL for zero, C itself to go on with a sum, a
-	 * bias with ld0 = 0. A is packed [k][m], B [k][nr]; for bf16 in pairs of k, the last filled up with
-	 * zero: [ceil(k/2)][m][2] and [ceil(k/2)][nr][2] (k is the true number). A and B are aligned to 4
-	 * bytes, B best to 64.
+	 * bias with ld0 = 0. Units are elements in f32 and pairs of k in bf16, the last filled up with zero
+	 * (k is the true number): A's unit x of row i stands at a + i * ars + x * aks, whether it was packed
+	 * ([k][m]: ars 1, aks m) or lies as the producer left it ([m][k]: aks 1); B is packed [k][nr]. A and
+	 * B are aligned to 4 bytes, B best to 64.
 	 */
 	size_t mr, nr;
-	void (*tile_f32)(size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c,
-		size_t ldc, size_t m, size_t n);
+	void (*tile_f32)(size_t k, const float *a, size_t ars, size_t aks, const float *b, const float *c0,
+		size_t ld0, float *c, size_t ldc, size_t m, size_t n);
 	size_t mr16, nr16;
 	int native_bf16; /* faster than f32; elsewhere bf16 saves memory only */
-	void (*tile_bf16)(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0,
-		float *c, size_t ldc, size_t m, size_t n);
+	void (*tile_bf16)(size_t k, const uint16_t *a, size_t ars, size_t aks, const uint16_t *b,
+		const float *c0, size_t ld0, float *c, size_t ldc, size_t m, size_t n);
 	/* Packing for tiles, either side: y [k][width] (bf16: [ceil(k/2)][width][2]) from element (i, j) at
-	 * x[i * ks + j * js], j < n <= width; columns from n on are zero. */
+	 * x[i * ks + j * js], j < n <= width; columns from n on are zero. repack_bf16 starts from bf16. */
 	void (*pack_f32)(float *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n);
 	void (*pack_bf16)(
 		uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n);
+	void (*repack_bf16)(
+		uint16_t *y, size_t width, const uint16_t *x, size_t ks, size_t js, size_t k, size_t n);
 
 	/* Rows of n values. */
 	float (*sum)(const float *x, size_t n);
@@ -62,11 +66,12 @@ struct kern {
 	void (*adamw)(float *w, float *m, float *v, const float *g, size_t n, float gscale, float lr,
 		float beta1, float beta2, float eps, float decay, float c1, float c2);
 	void (*to_bf16)(uint16_t *y, const float *x, size_t n);
+	void (*of_bf16)(float *y, const uint16_t *x, size_t n);
 	/* Norms (Zhang & Sennrich 2019; Ba et al. 2016): y = (x - mean) r w + b, r = 1 / sqrt(mean((x -
 	 * mean)^2) + eps); mean is 0 unless `centred`; b may be NULL. stat (may be NULL) gets mean and r. y
-	 * may be x. */
-	void (*norm)(float *y, const float *x, const float *w, const float *b, int centred, float eps,
-		float *stat, size_t n);
+	 * is of type t, f32 or bf16; it may be x. */
+	void (*norm)(void *y, enum dtype t, const float *x, const float *w, const float *b, int centred,
+		float eps, float *stat, size_t n);
 	/* With u = (x - mean) r and g = dy w: dx (added to if `add`) = r (g - u mean(g u) [- mean(g)]); dw +=
 	 * dy u; db (may be NULL) += dy. */
 	void (*norm_back)(float *dx, int add, float *dw, float *db, const float *dy, const float *x,

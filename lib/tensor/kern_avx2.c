@@ -30,19 +30,26 @@ INLINE void store_tile(__m256 s[MR][2], float *c, size_t ldc, const size_t m)
 }
 
 /* m is a constant wherever these are expanded. */
-INLINE void rows_f32(size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c,
-	size_t ldc, const size_t m)
+INLINE void rows_f32(size_t k, const float *a, size_t ars, size_t aks, const float *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, const size_t m)
 {
 	__m256 s[MR][2];
+	const float *q[QUADS(MR)];
 	load_tile(s, c0, ld0, m);
-	for (; k; k--, a += m, b += NR) {
+	UNROLL
+	for (size_t i = 0; i < QUADS(m); i++)
+		q[i] = a + 4 * i * ars;
+	for (; k; k--, b += NR) {
 		__m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
 		UNROLL
 		for (size_t i = 0; i < m; i++) {
-			__m256 x = _mm256_broadcast_ss(a + i);
+			__m256 x = _mm256_broadcast_ss(q[i / 4] + i % 4 * ars);
 			s[i][0] = _mm256_fmadd_ps(x, b0, s[i][0]);
 			s[i][1] = _mm256_fmadd_ps(x, b1, s[i][1]);
 		}
+		UNROLL
+		for (size_t i = 0; i < QUADS(m); i++)
+			q[i] += aks;
 	}
 	store_tile(s, c, ldc, m);
 }
@@ -51,28 +58,35 @@ INLINE void rows_f32(size_t k, const float *a, const float *b, const float *c0, 
 #define FIRST(x) _mm256_castsi256_ps(_mm256_slli_epi32(x, 16))
 #define SECOND(x) _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32((int)0xffff0000)))
 
-INLINE void rows_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
-	size_t ldc, const size_t m)
+INLINE void rows_bf16(size_t k, const uint16_t *a, size_t ars, size_t aks, const uint16_t *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, const size_t m)
 {
 	__m256 s[MR][2];
+	const uint16_t *q[QUADS(MR)];
 	load_tile(s, c0, ld0, m);
-	for (k = (k + 1) / 2; k; k--, a += 2 * m, b += 2 * NR) {
+	UNROLL
+	for (size_t i = 0; i < QUADS(m); i++)
+		q[i] = a + 8 * i * ars;
+	for (k = (k + 1) / 2; k; k--, b += 2 * NR) {
 		__m256i p0 = _mm256_loadu_si256((const __m256i *)(const void *)b);
 		__m256i p1 = _mm256_loadu_si256((const __m256i *)(const void *)(b + NR));
 		__m256 b0 = FIRST(p0), b1 = FIRST(p1);
 		UNROLL
 		for (size_t i = 0; i < m; i++) {
-			__m256 x = _mm256_set1_ps(f32_of_bf16(a[2 * i]));
+			__m256 x = _mm256_set1_ps(f32_of_bf16(q[i / 4][i % 4 * 2 * ars]));
 			s[i][0] = _mm256_fmadd_ps(x, b0, s[i][0]);
 			s[i][1] = _mm256_fmadd_ps(x, b1, s[i][1]);
 		}
 		b0 = SECOND(p0), b1 = SECOND(p1);
 		UNROLL
 		for (size_t i = 0; i < m; i++) {
-			__m256 x = _mm256_set1_ps(f32_of_bf16(a[2 * i + 1]));
+			__m256 x = _mm256_set1_ps(f32_of_bf16(q[i / 4][i % 4 * 2 * ars + 1]));
 			s[i][0] = _mm256_fmadd_ps(x, b0, s[i][0]);
 			s[i][1] = _mm256_fmadd_ps(x, b1, s[i][1]);
 		}
+		UNROLL
+		for (size_t i = 0; i < QUADS(m); i++)
+			q[i] += 2 * aks;
 	}
 	store_tile(s, c, ldc, m);
 }
@@ -89,26 +103,26 @@ INLINE void rows_bf16(size_t k, const uint16_t *a, const uint16_t *b, const floa
 		}                        \
 	} while (0)
 
-static void full_f32(
-	size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c, size_t ldc, size_t m)
+static void full_f32(size_t k, const float *a, size_t ars, size_t aks, const float *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, size_t m)
 {
 	CASES(rows_f32);
 }
 
-static void full_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
-	size_t ldc, size_t m)
+static void full_bf16(size_t k, const uint16_t *a, size_t ars, size_t aks, const uint16_t *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, size_t m)
 {
 	CASES(rows_bf16);
 }
 
-static void tile_f32(size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c,
-	size_t ldc, size_t m, size_t n)
+static void tile_f32(size_t k, const float *a, size_t ars, size_t aks, const float *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, size_t m, size_t n)
 {
 	TILE(full_f32);
 }
 
-static void tile_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
-	size_t ldc, size_t m, size_t n)
+static void tile_bf16(size_t k, const uint16_t *a, size_t ars, size_t aks, const uint16_t *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, size_t m, size_t n)
 {
 	TILE(full_bf16);
 }
@@ -188,15 +202,26 @@ static size_t pack_rows_f32(float *y, size_t width, const float *x, size_t js, s
 	return i;
 }
 
-static size_t pack_rows_bf16(uint16_t *y, size_t width, const float *x, size_t js, size_t k, size_t n)
+/* x in elements of f32, or of bf16 (`half`). */
+INLINE const void *element(const void *x, size_t i, const int half)
+{
+	return (const char *)x + i * (half ? sizeof(uint16_t) : sizeof(float));
+}
+
+INLINE size_t pack_rows_16(
+	uint16_t *y, size_t width, const void *x, size_t js, size_t k, size_t n, const int half)
 {
 	size_t i = 0;
 	for (; i + 16 <= k; i += 16) {
 		for (size_t j = 0; j < width; j += 8) {
 			__m256i r[8];
 			UNROLL
-			for (size_t t = 0; t < 8; t++)
-				r[t] = j + t < n ? bf16_pairs(x + (j + t) * js + i) : _mm256_setzero_si256();
+			for (size_t t = 0; t < 8; t++) {
+				const void *at = element(x, (j + t) * js + i, half);
+				r[t] = j + t >= n ? _mm256_setzero_si256()
+				       : half     ? _mm256_loadu_si256(at)
+						  : bf16_pairs(at);
+			}
 			transpose8(r);
 			UNROLL
 			for (size_t t = 0; t < 8; t++)
@@ -221,15 +246,22 @@ static void pack_f32(float *y, size_t width, const float *x, size_t ks, size_t j
 	pack_any_f32(y + done * width, width, x + done * ks, ks, js, k - done, n);
 }
 
+/* 8 values, as bf16 in the low half of 32 bits. */
+INLINE __m256i load_wide(const void *x, const int half)
+{
+	return half ? _mm256_cvtepu16_epi32(_mm_loadu_si128(x)) : bf16_wide(_mm256_loadu_ps(x));
+}
+
 /* Columns of y are columns of x (js == 1); whole blocks of 8 columns, how many of them is returned. */
-static size_t pack_columns_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t k, size_t n)
+INLINE size_t pack_columns_16(
+	uint16_t *y, size_t width, const void *x, size_t ks, size_t k, size_t n, const int half)
 {
 	size_t j = 0;
 	for (; j + 8 <= n; j += 8) {
 		for (size_t i = 0; i < k; i += 2) {
-			__m256i p = bf16_wide(_mm256_loadu_ps(x + i * ks + j));
+			__m256i p = load_wide(element(x, i * ks + j, half), half);
 			if (i + 1 < k) {
-				__m256i q = bf16_wide(_mm256_loadu_ps(x + (i + 1) * ks + j));
+				__m256i q = load_wide(element(x, (i + 1) * ks + j, half), half);
 				p = _mm256_or_si256(p, _mm256_slli_epi32(q, 16));
 			}
 			store_first(y + (i / 2 * width + j) * 2, p, 8);
@@ -238,16 +270,27 @@ static size_t pack_columns_bf16(uint16_t *y, size_t width, const float *x, size_
 	return j;
 }
 
-static void pack_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
+INLINE void pack_16(
+	uint16_t *y, size_t width, const void *x, size_t ks, size_t js, size_t k, size_t n, const int half)
 {
 	size_t rows = 0, columns = 0;
-	if (pack_line_bf16(y, width, x, ks, k, n))
-		return;
 	if (js == 1)
-		columns = pack_columns_bf16(y, width, x, ks, k, n);
+		columns = pack_columns_16(y, width, x, ks, k, n, half);
 	else if (ks == 1)
-		rows = pack_rows_bf16(y, width, x, js, k, n);
-	pack_rest_bf16(y, width, x, ks, js, k, n, rows, columns);
+		rows = pack_rows_16(y, width, x, js, k, n, half);
+	pack_rest_16(y, width, x, ks, js, k, n, rows, columns, half);
+}
+
+static void pack_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
+{
+	if (!pack_line_bf16(y, width, x, ks, k, n))
+		pack_16(y, width, x, ks, js, k, n, 0);
+}
+
+static void repack_bf16(
+	uint16_t *y, size_t width, const uint16_t *x, size_t ks, size_t js, size_t k, size_t n)
+{
+	pack_16(y, width, x, ks, js, k, n, 1);
 }
 
 static int supported(void)
@@ -267,6 +310,7 @@ const struct kern kern_avx2 = {
 	.tile_bf16 = tile_bf16,
 	.pack_f32 = pack_f32,
 	.pack_bf16 = pack_bf16,
+	.repack_bf16 = repack_bf16,
 	KERN_ROWS,
 };
 

@@ -33,40 +33,54 @@ INLINE void store_tile(__m512 s[MR][2], float *c, size_t ldc, const size_t m)
 }
 
 /* m is a constant wherever these are expanded. */
-INLINE void rows_f32(size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c,
-	size_t ldc, const size_t m)
+INLINE void rows_f32(size_t k, const float *a, size_t ars, size_t aks, const float *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, const size_t m)
 {
 	__m512 s[MR][2];
+	const float *q[QUADS(MR)];
 	load_tile(s, c0, ld0, m);
-	for (; k; k--, a += m, b += NR) {
+	UNROLL
+	for (size_t i = 0; i < QUADS(m); i++)
+		q[i] = a + 4 * i * ars;
+	for (; k; k--, b += NR) {
 		__m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + 16);
 		UNROLL
 		for (size_t i = 0; i < m; i++) {
-			__m512 x = _mm512_set1_ps(a[i]);
+			__m512 x = _mm512_set1_ps(q[i / 4][i % 4 * ars]);
 			s[i][0] = _mm512_fmadd_ps(x, b0, s[i][0]);
 			s[i][1] = _mm512_fmadd_ps(x, b1, s[i][1]);
 		}
+		UNROLL
+		for (size_t i = 0; i < QUADS(m); i++)
+			q[i] += aks;
 	}
 	store_tile(s, c, ldc, m);
 }
 
 #ifdef __AVX512BF16__
 
-INLINE void rows_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
-	size_t ldc, const size_t m)
+INLINE void rows_bf16(size_t k, const uint16_t *a, size_t ars, size_t aks, const uint16_t *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, const size_t m)
 {
 	__m512 s[MR][2];
+	const uint16_t *q[QUADS(MR)];
 	load_tile(s, c0, ld0, m);
-	for (k = (k + 1) / 2; k; k--, a += 2 * m, b += 2 * NR) {
+	UNROLL
+	for (size_t i = 0; i < QUADS(m); i++)
+		q[i] = a + 8 * i * ars;
+	for (k = (k + 1) / 2; k; k--, b += 2 * NR) {
 		__m512bh b0 = (__m512bh)_mm512_loadu_si512(b), b1 = (__m512bh)_mm512_loadu_si512(b + NR);
 		UNROLL
 		for (size_t i = 0; i < m; i++) {
 			int pair;
-			memcpy(&pair, a + 2 * i, sizeof pair);
+			memcpy(&pair, q[i / 4] + i % 4 * 2 * ars, sizeof pair);
 			__m512bh x = (__m512bh)_mm512_set1_epi32(pair);
 			s[i][0] = _mm512_dpbf16_ps(s[i][0], x, b0);
 			s[i][1] = _mm512_dpbf16_ps(s[i][1], x, b1);
 		}
+		UNROLL
+		for (size_t i = 0; i < QUADS(m); i++)
+			q[i] += 2 * aks;
 	}
 	store_tile(s, c, ldc, m);
 }
@@ -77,27 +91,34 @@ INLINE void rows_bf16(size_t k, const uint16_t *a, const uint16_t *b, const floa
 #define FIRST(x) _mm512_castsi512_ps(_mm512_slli_epi32(x, 16))
 #define SECOND(x) _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000)))
 
-INLINE void rows_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
-	size_t ldc, const size_t m)
+INLINE void rows_bf16(size_t k, const uint16_t *a, size_t ars, size_t aks, const uint16_t *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, const size_t m)
 {
 	__m512 s[MR][2];
+	const uint16_t *q[QUADS(MR)];
 	load_tile(s, c0, ld0, m);
-	for (k = (k + 1) / 2; k; k--, a += 2 * m, b += 2 * NR) {
+	UNROLL
+	for (size_t i = 0; i < QUADS(m); i++)
+		q[i] = a + 8 * i * ars;
+	for (k = (k + 1) / 2; k; k--, b += 2 * NR) {
 		__m512i p0 = _mm512_loadu_si512(b), p1 = _mm512_loadu_si512(b + NR);
 		__m512 b0 = FIRST(p0), b1 = FIRST(p1);
 		UNROLL
 		for (size_t i = 0; i < m; i++) {
-			__m512 x = _mm512_set1_ps(f32_of_bf16(a[2 * i]));
+			__m512 x = _mm512_set1_ps(f32_of_bf16(q[i / 4][i % 4 * 2 * ars]));
 			s[i][0] = _mm512_fmadd_ps(x, b0, s[i][0]);
 			s[i][1] = _mm512_fmadd_ps(x, b1, s[i][1]);
 		}
 		b0 = SECOND(p0), b1 = SECOND(p1);
 		UNROLL
 		for (size_t i = 0; i < m; i++) {
-			__m512 x = _mm512_set1_ps(f32_of_bf16(a[2 * i + 1]));
+			__m512 x = _mm512_set1_ps(f32_of_bf16(q[i / 4][i % 4 * 2 * ars + 1]));
 			s[i][0] = _mm512_fmadd_ps(x, b0, s[i][0]);
 			s[i][1] = _mm512_fmadd_ps(x, b1, s[i][1]);
 		}
+		UNROLL
+		for (size_t i = 0; i < QUADS(m); i++)
+			q[i] += 2 * aks;
 	}
 	store_tile(s, c, ldc, m);
 }
@@ -124,26 +145,26 @@ INLINE void rows_bf16(size_t k, const uint16_t *a, const uint16_t *b, const floa
 		}                         \
 	} while (0)
 
-static void full_f32(
-	size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c, size_t ldc, size_t m)
+static void full_f32(size_t k, const float *a, size_t ars, size_t aks, const float *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, size_t m)
 {
 	CASES(rows_f32);
 }
 
-static void full_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
-	size_t ldc, size_t m)
+static void full_bf16(size_t k, const uint16_t *a, size_t ars, size_t aks, const uint16_t *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, size_t m)
 {
 	CASES(rows_bf16);
 }
 
-static void tile_f32(size_t k, const float *a, const float *b, const float *c0, size_t ld0, float *c,
-	size_t ldc, size_t m, size_t n)
+static void tile_f32(size_t k, const float *a, size_t ars, size_t aks, const float *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, size_t m, size_t n)
 {
 	TILE(full_f32);
 }
 
-static void tile_bf16(size_t k, const uint16_t *a, const uint16_t *b, const float *c0, size_t ld0, float *c,
-	size_t ldc, size_t m, size_t n)
+static void tile_bf16(size_t k, const uint16_t *a, size_t ars, size_t aks, const uint16_t *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, size_t m, size_t n)
 {
 	TILE(full_bf16);
 }
@@ -256,7 +277,25 @@ static void pack_rows_f32(float *y, size_t width, const float *x, size_t js, siz
 	}
 }
 
-static void pack_rows_bf16(uint16_t *y, size_t width, const float *x, size_t js, size_t k, size_t n)
+/* Up to 32 values of a row, as bf16, from bf16 itself (`half`) or f32; those past n are zero. */
+INLINE __m512i load_pairs(const void *row, size_t at, size_t n, const int half)
+{
+	if (half) {
+		const uint16_t *x = (const uint16_t *)row + at;
+		return n >= 32 ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi16((1u << n) - 1, x);
+	}
+	const float *x = (const float *)row + at;
+	return bf16_in_order(load_first(x, n), n > 16 ? load_first(x + 16, n - 16) : _mm512_setzero_ps());
+}
+
+/* x in elements of f32, or of bf16 (`half`). */
+INLINE const void *element(const void *x, size_t i, const int half)
+{
+	return (const char *)x + i * (half ? sizeof(uint16_t) : sizeof(float));
+}
+
+INLINE void pack_rows_16(
+	uint16_t *y, size_t width, const void *x, size_t js, size_t k, size_t n, const int half)
 {
 	for (size_t j = 0; j < width; j += 16) {
 		size_t have = n > j ? least(n - j, 16) : 0;
@@ -265,13 +304,9 @@ static void pack_rows_bf16(uint16_t *y, size_t width, const float *x, size_t js,
 			size_t deep = least(k - i, 32);
 			__m512i r[16];
 			UNROLL
-			for (size_t t = 0; t < 16; t++) {
-				const float *at = x + (j + t) * js + i;
-				r[t] = t < have ? bf16_in_order(load_first(at, deep),
-							  deep > 16 ? load_first(at + 16, deep - 16)
-								    : _mm512_setzero_ps())
+			for (size_t t = 0; t < 16; t++)
+				r[t] = t < have ? load_pairs(element(x, (j + t) * js, half), i, deep, half)
 						: _mm512_setzero_si512();
-			}
 			transpose16(r);
 			uint16_t *to = y + (i / 2 * width + j) * 2;
 			for (size_t t = 0; t < (deep + 1) / 2; t++)
@@ -291,17 +326,25 @@ static void pack_columns_f32(float *y, size_t width, const float *x, size_t ks, 
 	}
 }
 
-static void pack_columns_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t k, size_t n)
+/* 16 values, as bf16 in the low half of 32 bits. */
+INLINE __m512i load_wide(const void *x, __mmask16 have, const int half)
+{
+	return half ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(have, x))
+		    : bf16_wide(_mm512_maskz_loadu_ps(have, x));
+}
+
+INLINE void pack_columns_16(
+	uint16_t *y, size_t width, const void *x, size_t ks, size_t k, size_t n, const int half)
 {
 	for (size_t j = 0; j < width; j += 16) {
 		__mmask16 have = n > j ? first(n - j) : 0, mask = first(width - j);
 		for (size_t i = 0; i < k; i += 2) {
-			const float *at = x + i * ks + j;
-			__m512i p = bf16_wide(_mm512_maskz_loadu_ps(have, at));
+			__m512i p = load_wide(element(x, i * ks + j, half), have, half);
 			if (i + 1 < k)
 				p = _mm512_or_si512(
 					p, _mm512_slli_epi32(
-						   bf16_wide(_mm512_maskz_loadu_ps(have, at + ks)), 16));
+						   load_wide(element(x, (i + 1) * ks + j, half), have, half),
+						   16));
 			_mm512_mask_storeu_epi32(y + (i / 2 * width + j) * 2, mask, p);
 		}
 	}
@@ -324,9 +367,20 @@ static void pack_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size
 	if (pack_line_bf16(y, width, x, ks, k, n))
 		return;
 	if (js == 1)
-		pack_columns_bf16(y, width, x, ks, k, n);
+		pack_columns_16(y, width, x, ks, k, n, 0);
 	else if (ks == 1)
-		pack_rows_bf16(y, width, x, js, k, n);
+		pack_rows_16(y, width, x, js, k, n, 0);
 	else
 		pack_any_bf16(y, width, x, ks, js, k, n);
+}
+
+static void repack_bf16(
+	uint16_t *y, size_t width, const uint16_t *x, size_t ks, size_t js, size_t k, size_t n)
+{
+	if (js == 1)
+		pack_columns_16(y, width, x, ks, k, n, 1);
+	else if (ks == 1)
+		pack_rows_16(y, width, x, js, k, n, 1);
+	else
+		repack_any_bf16(y, width, x, ks, js, k, n);
 }

@@ -22,6 +22,7 @@ const struct kern kern_avx512bf16 = {
 	.tile_bf16 = tile_bf16,
 	.pack_f32 = pack_f32,
 	.pack_bf16 = pack_bf16,
+	.repack_bf16 = repack_bf16,
 	KERN_ROWS,
 };
 

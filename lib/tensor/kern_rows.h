@@ -218,6 +218,12 @@ static void row_to_bf16(uint16_t *y, const float *x, size_t n)
 		y[i] = bf16_of(x[i]);
 }
 
+static void row_of_bf16(float *y, const uint16_t *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = f32_of_bf16(x[i]);
+}
+
 /* sum of (x - mean)^2 */
 static float square_sum(const float *x, float mean, size_t n)
 {
@@ -231,15 +237,28 @@ static float square_sum(const float *x, float mean, size_t n)
 	return tree_sum(s);
 }
 
-static void row_norm(float *y, const float *x, const float *w, const float *b, int centred, float eps,
-	float *stat, size_t n)
+static inline void norm_apply(void *y, const int half, const float *x, const float *w, const float *b,
+	float mean, float r, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float v = (x[i] - mean) * r * w[i];
+		v = b ? v + b[i] : v;
+		if (half)
+			((uint16_t *)y)[i] = bf16_of(v);
+		else
+			((float *)y)[i] = v;
+	}
+}
+
+static void row_norm(void *y, enum dtype t, const float *x, const float *w, const float *b, int centred,
+	float eps, float *stat, size_t n)
 {
 	float mean = centred ? row_sum(x, n) / (float)n : 0.0f;
 	float r = 1.0f / sqrtf(square_sum(x, mean, n) / (float)n + eps);
-	for (size_t i = 0; i < n; i++)
-		y[i] = (x[i] - mean) * r * w[i];
-	if (b)
-		row_add(y, b, n);
+	if (t == DTYPE_BF16)
+		norm_apply(y, 1, x, w, b, mean, r, n);
+	else
+		norm_apply(y, 0, x, w, b, mean, r, n);
 	if (stat) {
 		stat[0] = mean;
 		stat[1] = r;
@@ -350,26 +369,38 @@ static inline void pack_any_f32(
 			y[i * width + j] = j < n ? x[i * ks + j * js] : 0.0f;
 }
 
-/* From row `rows` (even) and column `columns` on. */
-static inline void pack_rest_bf16(uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k,
-	size_t n, size_t rows, size_t columns)
+/* From row `rows` (even) and column `columns` on; x is f32, or bf16 (`half`). */
+static inline void pack_rest_16(uint16_t *y, size_t width, const void *x, size_t ks, size_t js, size_t k,
+	size_t n, size_t rows, size_t columns, const int half)
 {
 	for (size_t i = rows; i < k + k % 2; i++)
-		for (size_t j = columns; j < width; j++)
-			y[(i / 2 * width + j) * 2 + i % 2] = i < k && j < n ? bf16_of(x[i * ks + j * js]) : 0;
+		for (size_t j = columns; j < width; j++) {
+			uint16_t v = 0;
+			if (i < k && j < n)
+				v = half ? ((const uint16_t *)x)[i * ks + j * js]
+					 : bf16_of(((const float *)x)[i * ks + j * js]);
+			y[(i / 2 * width + j) * 2 + i % 2] = v;
+		}
 }
 
 static inline void pack_any_bf16(
 	uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n)
 {
-	pack_rest_bf16(y, width, x, ks, js, k, n, 0, 0);
+	pack_rest_16(y, width, x, ks, js, k, n, 0, 0, 0);
+}
+
+static inline void repack_any_bf16(
+	uint16_t *y, size_t width, const uint16_t *x, size_t ks, size_t js, size_t k, size_t n)
+{
+	pack_rest_16(y, width, x, ks, js, k, n, 0, 0, 1);
 }
 
 #define KERN_ROWS                                                                                     \
 	.sum = row_sum, .dot = row_dot, .max = row_max, .add = row_add, .axpy = row_axpy,             \
 	.scale = row_scale, .mul = row_mul, .exp_sum = row_exp_sum, .lse = row_lse, .silu = row_silu, \
 	.silu_back = row_silu_back, .gelu_tanh = row_gelu_tanh, .gelu_tanh_back = row_gelu_tanh_back, \
-	.adamw = row_adamw, .to_bf16 = row_to_bf16, .norm = row_norm, .norm_back = row_norm_back,     \
-	.rotate = row_rotate, .softmax_step = row_softmax_step, .softmax_back = row_softmax_back
+	.adamw = row_adamw, .to_bf16 = row_to_bf16, .of_bf16 = row_of_bf16, .norm = row_norm,         \
+	.norm_back = row_norm_back, .rotate = row_rotate, .softmax_step = row_softmax_step,           \
+	.softmax_back = row_softmax_back
 
 #endif

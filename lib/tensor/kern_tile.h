@@ -15,6 +15,9 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
+/* A's rows are reached from every fourth one by strides of 1, 2 and 3 rows, which addresses can hold. */
+#define QUADS(m) (((m) + 3) / 4)
+
 /* A tile with fewer than nr columns is made in a buffer with all of them. */
 static inline const float *edge_begin(float *buf, size_t nr, const float *c0, size_t ld0, size_t m, size_t n)
 {
@@ -32,22 +35,22 @@ static inline void edge_end(const float *buf, size_t nr, float *c, size_t ldc, s
 }
 
 /* The body of a tile function, from one that makes all NR columns. */
-#define TILE(full)                                         \
-	do {                                               \
-		if (n == NR) {                             \
-			full(k, a, b, c0, ld0, c, ldc, m); \
-			break;                             \
-		}                                          \
-		float buf[MR * NR] = { 0 };                \
-		c0 = edge_begin(buf, NR, c0, ld0, m, n);   \
-		full(k, a, b, c0, NR, buf, NR, m);         \
-		edge_end(buf, NR, c, ldc, m, n);           \
+#define TILE(full)                                                   \
+	do {                                                         \
+		if (n == NR) {                                       \
+			full(k, a, ars, aks, b, c0, ld0, c, ldc, m); \
+			break;                                       \
+		}                                                    \
+		float buf[MR * NR] = { 0 };                          \
+		c0 = edge_begin(buf, NR, c0, ld0, m, n);             \
+		full(k, a, ars, aks, b, c0, NR, buf, NR, m);         \
+		edge_end(buf, NR, c, ldc, m, n);                     \
 	} while (0)
 
 /* One number of rows: a constant wherever f is expanded. */
-#define TILE_CASE(f, M)                         \
-	case M:                                 \
-		f(k, a, b, c0, ld0, c, ldc, M); \
+#define TILE_CASE(f, M)                                   \
+	case M:                                           \
+		f(k, a, ars, aks, b, c0, ld0, c, ldc, M); \
 		break
 
 #endif

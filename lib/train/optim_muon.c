@@ -88,8 +88,8 @@ static void product(const struct optim *o, size_t m, size_t k, size_t n, const f
 	size_t rs, size_t cs, float *c)
 {
 	struct panels p = { o->c.compute, k, n, ((struct scratch *)o->scratch)->panels };
-	panels_pack(&p, b, rs, cs);
-	gemm(m, a, k, 1, &p, NULL, c, n, 0);
+	panels_pack(&p, (struct mat){ b, DTYPE_F32, rs, cs });
+	gemm(m, (struct mat){ a, DTYPE_F32, k, 1 }, &p, (struct gemm_out){ .c = c, .ldc = n });
 }
 
 /* y = alpha x + beta y */

@@ -45,6 +45,17 @@ static float *random_floats(size_t n)
 	return x;
 }
 
+static void *random_of(enum dtype t, size_t n)
+{
+	float *x = random_floats(n);
+	if (t == DTYPE_F32)
+		return x;
+	uint16_t *y = mem_alloc(n * sizeof *y);
+	kern()->to_bf16(y, x, n);
+	mem_free(x, n * sizeof *x);
+	return y;
+}
+
 /* The tile kernel on operands in the first-level cache: the most that a product can reach. */
 static double tile_rate(enum dtype t)
 {
@@ -57,9 +68,11 @@ static double tile_rate(enum dtype t)
 	k->to_bf16(pb, b, nr * K);
 	double s;
 	if (t == DTYPE_BF16)
-		MEDIAN(s, for (int i = 0; i < TIMES; i++) k->tile_bf16(K, pa, pb, NULL, 0, c, nr, mr, nr));
+		MEDIAN(s, for (int i = 0; i < TIMES; i++)
+				  k->tile_bf16(K, pa, 1, mr, pb, NULL, 0, c, nr, mr, nr));
 	else
-		MEDIAN(s, for (int i = 0; i < TIMES; i++) k->tile_f32(K, a, b, NULL, 0, c, nr, mr, nr));
+		MEDIAN(s,
+			for (int i = 0; i < TIMES; i++) k->tile_f32(K, a, 1, mr, b, NULL, 0, c, nr, mr, nr));
 	mem_free(a, mr * K * 4);
 	mem_free(b, nr * K * 4);
 	mem_free(c, mr * nr * 4);
@@ -70,7 +83,9 @@ static double tile_rate(enum dtype t)
 
 static void bench_gemm(enum dtype t, size_t m, size_t n, size_t k, int turned, double peak)
 {
-	float *a = random_floats(m * k), *w = random_floats(n * k), *c = random_floats(m * n);
+	/* A as a producer leaves it: in the arithmetic's type. */
+	void *a = random_of(t, m * k);
+	float *w = random_floats(n * k), *c = random_floats(m * n);
 	struct panels p = { t, k, n, NULL };
 	size_t bytes = panels_bytes(t, k, n);
 	p.p = mem_alloc(bytes);
@@ -78,8 +93,9 @@ static void bench_gemm(enum dtype t, size_t m, size_t n, size_t k, int turned, d
 	for (int threads = 1; threads <= par_threads(); threads *= 2) {
 		par_set_threads(threads);
 		double s, packing;
-		MEDIAN(packing, panels_pack(&p, w, 1, k));
-		MEDIAN(s, gemm(m, a, turned ? 1 : k, turned ? m : 1, &p, NULL, c, n, turned ? GEMM_ADD : 0));
+		MEDIAN(packing, panels_pack(&p, (struct mat){ w, DTYPE_F32, 1, k }));
+		MEDIAN(s, gemm(m, (struct mat){ a, t, turned ? 1 : k, turned ? m : 1 }, &p,
+				  (struct gemm_out){ c, n, turned ? c : NULL, n, NULL }));
 		double rate = 2.0 * (double)m * (double)n * (double)k / s / 1e9;
 		if (m <= 16)
 			printf("  %dT %6.1f us %5.1f GB/s", threads, s * 1e6, (double)bytes / s / 1e9);
@@ -88,7 +104,7 @@ static void bench_gemm(enum dtype t, size_t m, size_t n, size_t k, int turned, d
 		printf(" pack %4.1f GB/s", (double)(n * k) * 4 / packing / 1e9);
 	}
 	printf("\n");
-	mem_free(a, m * k * 4);
+	mem_free(a, m * k * dtype_size(t));
 	mem_free(w, n * k * 4);
 	mem_free(c, m * n * 4);
 	mem_free(p.p, bytes);
@@ -121,25 +137,26 @@ static void bench_products(void)
 	}
 }
 
-static void bench_flash(size_t seqs, size_t n, size_t heads, size_t kv_heads, size_t d, int bf16)
+static void bench_flash(size_t seqs, size_t n, size_t heads, size_t kv_heads, size_t d, enum dtype t)
 {
 	size_t w = heads * d, kw = kv_heads * d, rows = seqs * n;
 	struct flash_shape s = {
-		.heads = heads, .kv_heads = kv_heads, .head_dim = d, .scale = 0.125f, .bf16 = bf16
+		.heads = heads, .kv_heads = kv_heads, .head_dim = d, .scale = 0.125f, .t = t
 	};
 	struct flash_layout l = { w, d, kw, d };
-	float *q = random_floats(rows * w), *out = random_floats(rows * w), *dout = random_floats(rows * w);
+	size_t size = dtype_size(t);
+	void *q = random_of(t, rows * w), *out = random_of(t, rows * w), *k = random_of(t, rows * kw),
+	     *v = random_of(t, rows * kw);
+	float *dout = random_floats(rows * w);
 	float *dq = random_floats(rows * w), *lse = random_floats(rows * heads);
-	float *k = random_floats(rows * kw), *v = random_floats(rows * kw), *dk = random_floats(rows * kw),
-	      *dv = random_floats(rows * kw);
+	float *dk = random_floats(rows * kw), *dv = random_floats(rows * kw);
 	struct flash_seq *f = xcalloc(seqs, sizeof *f);
 	for (size_t i = 0; i < seqs; i++)
-		f[i] = (struct flash_seq){ i * n, n, 0, k + i * n * kw, v + i * n * kw, dk + i * n * kw,
-			dv + i * n * kw };
+		f[i] = (struct flash_seq){ i * n, n, 0, (char *)k + i * n * kw * size,
+			(char *)v + i * n * kw * size, dk + i * n * kw, dv + i * n * kw };
 	double work =
 		2.0 * (double)(seqs * heads * n) * (double)(n + 1) * (double)d; /* both products, causal */
-	printf("attention %s %zu x %zu, %zu/%zu heads of %zu:", bf16 ? "bf16" : "f32", seqs, n, heads,
-		kv_heads, d);
+	printf("attention %s %zu x %zu, %zu/%zu heads of %zu:", dtype_name(t), seqs, n, heads, kv_heads, d);
 	for (int threads = 1; threads <= par_threads(); threads *= 2) {
 		par_set_threads(threads);
 		double forward, backward;
@@ -149,13 +166,13 @@ static void bench_flash(size_t seqs, size_t n, size_t heads, size_t kv_heads, si
 			forward * 1e3, work / forward / 1e9, backward * 1e3, 2.5 * work / backward / 1e9);
 	}
 	printf("\n");
-	mem_free(q, rows * w * 4);
-	mem_free(out, rows * w * 4);
+	mem_free(q, rows * w * size);
+	mem_free(out, rows * w * size);
 	mem_free(dout, rows * w * 4);
 	mem_free(dq, rows * w * 4);
 	mem_free(lse, rows * heads * 4);
-	mem_free(k, rows * kw * 4);
-	mem_free(v, rows * kw * 4);
+	mem_free(k, rows * kw * size);
+	mem_free(v, rows * kw * size);
 	mem_free(dk, rows * kw * 4);
 	mem_free(dv, rows * kw * 4);
 	free(f);
@@ -201,10 +218,11 @@ static void bench(void)
 	printf("# %s\n", kern()->name);
 	bench_products();
 	bench_rows();
-	for (int bf16 = 0; bf16 <= kern()->native_bf16; bf16++) {
-		bench_flash(8, 512, 6, 6, 64, bf16);
-		bench_flash(4, 1024, 12, 12, 64, bf16);
-		bench_flash(2, 2048, 8, 2, 128, bf16);
+	for (int i = 0; i <= kern()->native_bf16; i++) {
+		enum dtype t = i ? DTYPE_BF16 : DTYPE_F32;
+		bench_flash(8, 512, 6, 6, 64, t);
+		bench_flash(4, 1024, 12, 12, 64, t);
+		bench_flash(2, 2048, 8, 2, 128, t);
 	}
 }
 

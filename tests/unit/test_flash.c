@@ -28,7 +28,15 @@ struct setup {
 	size_t nseqs, rows, qsize, outsize, kvsize;
 	struct flash_seq seqs[MAX_SEQS];
 	float *q, *k, *v, *dout;
+	uint16_t *hq, *hk, *hv; /* the same in bf16 */
 };
+
+static uint16_t *halved(const float *x, size_t n)
+{
+	uint16_t *y = xmalloc((n + 1) * sizeof *y);
+	kern()->to_bf16(y, x, n);
+	return y;
+}
 
 static struct setup setup_new(struct flash_shape s, const size_t *lengths, size_t nseqs)
 {
@@ -51,10 +59,9 @@ static struct setup setup_new(struct flash_shape s, const size_t *lengths, size_
 	t.k = numbers(t.kvsize);
 	t.v = numbers(t.kvsize);
 	t.dout = numbers(t.outsize);
-	for (size_t i = 0; i < nseqs; i++) {
-		t.seqs[i].k = t.k + t.seqs[i].row * t.l.kv_stride;
-		t.seqs[i].v = t.v + t.seqs[i].row * t.l.kv_stride;
-	}
+	t.hq = halved(t.q, t.qsize);
+	t.hk = halved(t.k, t.kvsize);
+	t.hv = halved(t.v, t.kvsize);
 	return t;
 }
 
@@ -64,6 +71,15 @@ static void setup_free(struct setup *t)
 	free(t->k);
 	free(t->v);
 	free(t->dout);
+	free(t->hq);
+	free(t->hk);
+	free(t->hv);
+}
+
+/* x from an element on, in the arithmetic's type. */
+static const void *in(const struct setup *t, const float *x, const uint16_t *half, size_t at)
+{
+	return t->s.t == DTYPE_BF16 ? (const void *)(half + at) : x + at;
 }
 
 /* What forward and backward leave. */
@@ -78,14 +94,23 @@ static struct result run(const struct setup *t, int backward)
 		xcalloc(t->kvsize, sizeof(float)) };
 	struct flash_seq seqs[MAX_SEQS];
 	for (size_t i = 0; i < t->nseqs; i++) {
+		size_t at = t->seqs[i].row * t->l.kv_stride;
 		seqs[i] = t->seqs[i];
+		seqs[i].k = in(t, t->k, t->hk, at);
+		seqs[i].v = in(t, t->v, t->hv, at);
 		seqs[i].dk = r.dk + seqs[i].row * t->l.kv_stride;
 		seqs[i].dv = r.dv + seqs[i].row * t->l.kv_stride;
 	}
 	memset(r.out, 0, t->outsize * sizeof *r.out);
-	flash_forward(&t->s, &t->l, seqs, t->nseqs, t->q, r.out, r.lse);
+	const void *q = in(t, t->q, t->hq, 0);
+	uint16_t *half = xcalloc(t->outsize, sizeof *half);
+	void *out = t->s.t == DTYPE_BF16 ? (void *)half : r.out;
+	flash_forward(&t->s, &t->l, seqs, t->nseqs, q, out, r.lse);
 	if (backward)
-		flash_backward(&t->s, &t->l, seqs, t->nseqs, t->q, r.out, r.lse, t->dout, r.dq);
+		flash_backward(&t->s, &t->l, seqs, t->nseqs, q, out, r.lse, t->dout, r.dq);
+	if (t->s.t == DTYPE_BF16)
+		kern()->of_bf16(r.out, half, t->outsize);
+	free(half);
 	return r;
 }
 
@@ -160,14 +185,14 @@ static double distance(const float *a, const double *b, size_t n)
 
 static const char *arithmetic(const struct setup *t)
 {
-	return t->s.bf16 ? " in bf16" : "";
+	return t->s.t == DTYPE_BF16 ? " in bf16" : "";
 }
 
 /* In bf16 a factor is off by up to 2^-9, and errors of many terms cancel. */
 static void test_values(const char *what, const struct setup *t)
 {
 	double *dq = xcalloc(t->qsize, sizeof *dq), *dk = xcalloc(t->kvsize, sizeof *dk),
-	       *dv = xcalloc(t->kvsize, sizeof *dv), worst = 0, tol = t->s.bf16 ? 1e-2 : 1e-6;
+	       *dv = xcalloc(t->kvsize, sizeof *dv), worst = 0, tol = t->s.t == DTYPE_BF16 ? 1e-2 : 1e-6;
 	struct result r = run(t, 1);
 	for (size_t s = 0; s < t->nseqs; s++)
 		for (size_t h = 0; h < t->s.heads; h++)
@@ -209,14 +234,19 @@ static int cached_same(
 	part.n = n;
 	part.row = 0;
 	/* what lies behind the last key must not be read */
-	size_t kv = (at + n) * t->l.kv_stride;
-	float *k = xmalloc(kv * sizeof *k), *v = xmalloc(kv * sizeof *v);
-	memcpy(k, f->k, (kv - 1) * sizeof *k);
-	memcpy(v, f->v, (kv - 1) * sizeof *v);
+	size_t kv = (at + n) * t->l.kv_stride, size = dtype_size(t->s.t);
+	char *k = xmalloc(kv * size), *v = xmalloc(kv * size);
+	memcpy(k, in(t, t->k, t->hk, f->row * t->l.kv_stride), (kv - 1) * size);
+	memcpy(v, in(t, t->v, t->hv, f->row * t->l.kv_stride), (kv - 1) * size);
 	part.k = k;
 	part.v = v;
 	float *out = xcalloc(n * t->l.out_stride, sizeof *out), *lse = xcalloc(n * t->s.heads, sizeof *lse);
-	flash_forward(&t->s, &t->l, &part, 1, t->q + (f->row + at) * t->l.q_stride, out, lse);
+	uint16_t *half = xcalloc(n * t->l.out_stride, sizeof *half);
+	flash_forward(&t->s, &t->l, &part, 1, in(t, t->q, t->hq, (f->row + at) * t->l.q_stride),
+		t->s.t == DTYPE_BF16 ? (void *)half : out, lse);
+	if (t->s.t == DTYPE_BF16)
+		kern()->of_bf16(out, half, n * t->l.out_stride);
+	free(half);
 	int right = memcmp(lse, whole->lse + (f->row + at) * t->s.heads, n * t->s.heads * sizeof *lse) == 0;
 	for (size_t i = 0; i < n; i++)
 		for (size_t h = 0; h < t->s.heads; h++) {
@@ -308,7 +338,8 @@ int main(void)
 		}
 		for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
 			struct setup t = setup_new(cases[c].s, cases[c].lengths, cases[c].nseqs);
-			for (t.s.bf16 = 0; t.s.bf16 <= kern()->native_bf16; t.s.bf16++) {
+			for (int half = 0; half < 2; half++) {
+				t.s.t = half ? DTYPE_BF16 : DTYPE_F32;
 				test_values(cases[c].what, &t);
 				test_threads(cases[c].what, &t);
 				if (!t.s.not_causal)

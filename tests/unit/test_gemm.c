@@ -40,7 +40,7 @@ static void problem_free(struct problem *p)
 	free(p->c0);
 }
 
-enum how { PLAIN, BIAS, ADD, HOWS };
+enum how { PLAIN, BIAS, ADD, BOTH, HOWS };
 
 /* x [rows][columns] with element (i, j) at i * rs + j * cs. */
 static float *spread(const float *x, size_t rows, size_t columns, size_t rs, size_t cs)
@@ -56,24 +56,43 @@ enum layout { ROWS, COLUMNS, APART, LAYOUTS };
 
 static void strides(enum layout l, size_t rows, size_t columns, size_t *rs, size_t *cs)
 {
-	*rs = l == ROWS ? columns + 3 : l == COLUMNS ? 1 : 2 * columns + 3;
+	*rs = l == ROWS ? columns + columns % 2 + 2 : l == COLUMNS ? 1 : 2 * columns + 3;
 	*cs = l == ROWS ? 1 : l == COLUMNS ? rows + 2 : 2;
 }
 
-/* The product with operands laid out as told; the result is the caller's. */
-static float *product(const struct problem *p, enum how how, enum layout la, enum layout lb)
+/* x as bf16; x is freed. */
+static void *halved(float *x, size_t n)
+{
+	uint16_t *y = xmalloc((n + 1) * sizeof *y);
+	kern()->to_bf16(y, x, n);
+	free(x);
+	return y;
+}
+
+/* The product with operands laid out as told, in f32 or (half) in bf16; the result is the caller's. */
+static float *product(const struct problem *p, enum how how, enum layout la, enum layout lb, int half)
 {
 	size_t ars, acs, brs, bcs;
 	strides(la, p->m, p->k, &ars, &acs);
 	strides(lb, p->n, p->k, &bcs, &brs);
-	float *a = spread(p->a, p->m, p->k, ars, acs), *b = spread(p->b, p->n, p->k, bcs, brs);
+	void *a = spread(p->a, p->m, p->k, ars, acs), *b = spread(p->b, p->n, p->k, bcs, brs);
+	if (half) {
+		a = halved(a, p->m * ars + p->k * acs);
+		b = halved(b, p->n * bcs + p->k * brs);
+	}
+	enum dtype t = half ? DTYPE_BF16 : DTYPE_F32;
 	float *c = xmalloc((p->m * p->ldc + 1) * sizeof *c);
 	memcpy(c, p->c0, p->m * p->ldc * sizeof *c);
 	struct panels panels = { p->t, p->k, p->n, NULL };
 	size_t bytes = panels_bytes(p->t, p->k, p->n);
 	panels.p = mem_alloc(bytes);
-	panels_pack(&panels, b, brs, bcs);
-	gemm(p->m, a, ars, acs, &panels, how == BIAS ? p->bias : NULL, c, p->ldc, how == ADD ? GEMM_ADD : 0);
+	panels_pack(&panels, (struct mat){ b, t, brs, bcs });
+	gemm(p->m, (struct mat){ a, t, ars, acs }, &panels,
+		(struct gemm_out){ c, p->ldc,
+			how == ADD    ? c
+			: how == BOTH ? p->c0
+				      : NULL,
+			p->ldc, how == BIAS || how == BOTH ? p->bias : NULL });
 	mem_free(panels.p, bytes);
 	free(a);
 	free(b);
@@ -90,7 +109,9 @@ static int right(const struct problem *p, enum how how, const float *c)
 					return 0;
 				continue;
 			}
-			double s = how == BIAS ? p->bias[j] : how == ADD ? p->c0[at] : 0, size = fabs(s);
+			double bias = how == BIAS || how == BOTH ? p->bias[j] : 0,
+			       start = how == ADD || how == BOTH ? p->c0[at] : 0;
+			double s = bias + start, size = fabs(bias) + fabs(start);
 			for (size_t k = 0; k < p->k; k++) {
 				float x = p->a[i * p->k + k], y = p->b[j * p->k + k];
 				double t = p->t == DTYPE_BF16
@@ -118,18 +139,21 @@ static void test_shape(enum dtype t, size_t m, size_t n, size_t k)
 	struct problem p = problem_new(t, m, n, k);
 	int good = 1, layouts = 1;
 	for (int how = 0; how < HOWS; how++) {
-		float *c = product(&p, (enum how)how, ROWS, ROWS);
+		float *c = product(&p, (enum how)how, ROWS, ROWS, 0);
 		good &= right(&p, (enum how)how, c);
 		for (int la = 0; la < LAYOUTS; la++)
 			for (int lb = 0; lb < LAYOUTS; lb++) {
-				float *d = product(&p, (enum how)how, (enum layout)la, (enum layout)lb);
-				layouts &= same(&p, c, d);
-				free(d);
+				for (int half = 0; half <= (t == DTYPE_BF16); half++) {
+					float *d = product(
+						&p, (enum how)how, (enum layout)la, (enum layout)lb, half);
+					layouts &= same(&p, c, d);
+					free(d);
+				}
 			}
 		free(c);
 	}
 	ok(good, "%s %s %zu x %zu x %zu: right, with bias, added", kern()->name, dtype_name(t), m, n, k);
-	ok(layouts, "... the same bits from every pair of layouts");
+	ok(layouts, "... the same bits from every pair of layouts, packed before or not");
 	problem_free(&p);
 }
 
@@ -140,10 +164,10 @@ static void test_bits(enum dtype t, size_t m, size_t n, size_t k)
 	int rows = 1, threads = 1;
 	for (int how = 0; how < HOWS; how++) {
 		par_set_threads(1);
-		float *c = product(&p, (enum how)how, ROWS, ROWS);
+		float *c = product(&p, (enum how)how, ROWS, ROWS, 0);
 		for (int j = 2; j <= 5; j++) {
 			par_set_threads(j);
-			float *d = product(&p, (enum how)how, ROWS, ROWS);
+			float *d = product(&p, (enum how)how, ROWS, ROWS, 0);
 			threads &= same(&p, c, d);
 			free(d);
 		}
@@ -152,7 +176,7 @@ static void test_bits(enum dtype t, size_t m, size_t n, size_t k)
 			one.m = 1 + i % 3 > m - i ? 1 : 1 + i % 3;
 			one.a += i * k;
 			one.c0 += i * p.ldc;
-			float *d = product(&one, (enum how)how, ROWS, ROWS);
+			float *d = product(&one, (enum how)how, ROWS, ROWS, 0);
 			rows &= same(&one, c + i * p.ldc, d);
 			free(d);
 		}
@@ -193,7 +217,7 @@ int main(void)
 	kern_select(NULL);
 	test_bits(DTYPE_F32, 1500, 40, 1201);
 	struct panels none = { DTYPE_F32, 4, 0, NULL };
-	gemm(0, NULL, 4, 1, &none, NULL, NULL, 0, 0);
+	gemm(0, (struct mat){ NULL, DTYPE_F32, 4, 1 }, &none, (struct gemm_out){ 0 });
 	gemm_release();
 	return tap_end();
 }

@@ -34,9 +34,9 @@ static int same(const void *a, const void *b, size_t n)
 
 /* --- tiles --- */
 
-/* A tile against sums in double; also that nothing outside [m, n] is written. start: 0 zero, 1 a bias, 2 C.
- */
-static int tile_right(const struct kern *kn, int bf16, size_t k, size_t m, size_t n, int start)
+/* A tile against sums in double; also that nothing outside [m, n] is written. start: 0 zero, 1 a bias, 2 C;
+ * rows: A is not packed, but lies in rows. */
+static int tile_right(const struct kern *kn, int bf16, size_t k, size_t m, size_t n, int start, int rows)
 {
 	size_t nr = bf16 ? kn->nr16 : kn->nr, ldc = nr + 3;
 	float *a = numbers(m * k), *b = numbers(nr * k), *bias = numbers(nr), *c = numbers((m + 1) * ldc);
@@ -45,17 +45,25 @@ static int tile_right(const struct kern *kn, int bf16, size_t k, size_t m, size_
 		if (i / ldc >= m || i % ldc >= n)
 			c[i] = GUARD;
 	memcpy(old, c, (m + 1) * ldc * sizeof *c);
-	float *pa = mem_alloc((m * k + m) * 4), *pb = mem_alloc((nr * k + nr) * 4);
+	size_t lda = k + 5 - k % 2, pa_bytes = (m * lda + m) * 4;
+	float *pa = mem_alloc(pa_bytes), *pb = mem_alloc((nr * k + nr) * 4);
 	const float *c0 = start == 0 ? NULL : start == 1 ? bias : c;
 	size_t ld0 = start == 2 ? ldc : 0;
 	if (bf16) {
-		kn->pack_bf16((uint16_t *)(void *)pa, m, a, 1, k, k, m);
-		kn->pack_bf16((uint16_t *)(void *)pb, nr, b, 1, k, k, n);
-		kn->tile_bf16(k, (uint16_t *)(void *)pa, (uint16_t *)(void *)pb, c0, ld0, c, ldc, m, n);
+		uint16_t *ha = (uint16_t *)(void *)pa, *hb = (uint16_t *)(void *)pb;
+		for (size_t i = 0; rows && i < m; i++)
+			kn->to_bf16(ha + i * (lda + 1), a + i * k, k);
+		if (!rows)
+			kn->pack_bf16(ha, m, a, 1, k, k, m);
+		kn->pack_bf16(hb, nr, b, 1, k, k, n);
+		kn->tile_bf16(k, ha, rows ? (lda + 1) / 2 : 1, rows ? 1 : m, hb, c0, ld0, c, ldc, m, n);
 	} else {
-		kn->pack_f32(pa, m, a, 1, k, k, m);
+		for (size_t i = 0; rows && i < m; i++)
+			memcpy(pa + i * lda, a + i * k, k * sizeof *pa);
+		if (!rows)
+			kn->pack_f32(pa, m, a, 1, k, k, m);
 		kn->pack_f32(pb, nr, b, 1, k, k, n);
-		kn->tile_f32(k, pa, pb, c0, ld0, c, ldc, m, n);
+		kn->tile_f32(k, pa, rows ? lda : 1, rows ? 1 : m, pb, c0, ld0, c, ldc, m, n);
 	}
 	int right = 1;
 	for (size_t i = 0; i < (m + 1) * ldc; i++) {
@@ -74,7 +82,7 @@ static int tile_right(const struct kern *kn, int bf16, size_t k, size_t m, size_
 		}
 		right &= fabs(c[i] - s) <= (double)(k + 1) * 0x1p-24 * size;
 	}
-	mem_free(pa, (m * k + m) * 4);
+	mem_free(pa, pa_bytes);
 	mem_free(pb, (nr * k + nr) * 4);
 	free(a);
 	free(b);
@@ -93,8 +101,8 @@ static void test_tiles(const struct kern *kn, int bf16)
 	for (size_t m = 1; m <= mr; m++)
 		for (size_t n = 0; n < 4; n++)
 			for (size_t k = 0; k < sizeof ks / sizeof *ks; k++)
-				for (int start = 0; start < 3; start++)
-					right &= tile_right(kn, bf16, ks[k], m, ns[n], start);
+				for (int how = 0; how < 6; how++)
+					right &= tile_right(kn, bf16, ks[k], m, ns[n], how % 3, how / 3);
 	ok(right, "%s: %s tiles of every size, within k roundings of double", kn->name,
 		bf16 ? "bf16" : "f32");
 }
@@ -121,6 +129,14 @@ static int pack_same(const struct kern *kn, size_t width, size_t n, size_t k, si
 	kn->pack_bf16((uint16_t *)(void *)got, width, tight, ks, js, k, n);
 	plain->pack_bf16((uint16_t *)(void *)want, width, tight, ks, js, k, n);
 	right &= same(got, want, bytes);
+	uint16_t *half = xmalloc(used * sizeof *half + 1);
+	plain->to_bf16(half, tight, used);
+	memset(got, 0, bytes);
+	memset(want, 0, bytes);
+	plain->pack_bf16((uint16_t *)(void *)want, width, tight, ks, js, k, n);
+	kn->repack_bf16((uint16_t *)(void *)got, width, half, ks, js, k, n);
+	right &= same(got, want, bytes);
+	free(half);
 	mem_free(got, bytes);
 	mem_free(want, bytes);
 	free(tight);
@@ -174,11 +190,11 @@ static void all_rows(
 	o += 3;
 	kn->softmax_back(p, dp, n, 0.8f, 1.5f, 0.3f);
 	float *g = NEXT, *dx = NEXT, *dw = NEXT, *db = NEXT;
-	kn->norm(g, x, y, z, 1, 1e-5f, o, n);
+	kn->norm(g, DTYPE_F32, x, y, z, 1, 1e-5f, o, n);
 	kn->norm_back(dx, 1, dw, db, y, x, z, 1, o, n);
 	o += 2;
 	g = NEXT, dx = NEXT, dw = NEXT;
-	kn->norm(g, x, y, NULL, 0, 1e-5f, o, n);
+	kn->norm(g, DTYPE_F32, x, y, NULL, 0, 1e-5f, o, n);
 	kn->norm_back(dx, 0, dw, NULL, y, x, z, 0, o, n);
 	o += 2;
 	kn->rotate(NEXT, x, z, -1, n / 2);
@@ -323,7 +339,7 @@ static void test_norm(const struct kern *kn, int centred)
 		g += (double)dy[i] * w[i] / N;
 		gu += (double)dy[i] * w[i] * (x[i] - mean) * r / N;
 	}
-	kn->norm(y, x, w, b, centred, 1e-5f, stat, N);
+	kn->norm(y, DTYPE_F32, x, w, b, centred, 1e-5f, stat, N);
 	kn->norm_back(dx, 0, dw, db, dy, x, w, centred, stat, N);
 	for (size_t i = 0; i < N; i++) {
 		double u = (x[i] - mean) * r;
