@@ -72,7 +72,7 @@ static const struct command command = {
 struct sifted {
 	struct buf out, rejects;
 	uint64_t *dropped; /* [reasons] */
-	uint64_t docs, bad, rewritten, bytes, kept_bytes;
+	uint64_t docs, bad, rewritten, bytes;
 	const char *bad_record; /* the first; belongs to the batch */
 	/* training */
 	uint32_t *features;
@@ -113,7 +113,7 @@ static struct sifted *sifted_of(struct doc_batch *b)
 	buf_reset(&s->out);
 	buf_reset(&s->rejects);
 	buf_reset(&s->labels);
-	s->docs = s->bad = s->rewritten = s->bytes = s->kept_bytes = s->n = 0;
+	s->docs = s->bad = s->rewritten = s->bytes = s->n = 0;
 	s->bad_record = NULL;
 	if (s->dropped)
 		memset(s->dropped, 0, sieve_reasons(&run.sieve) * sizeof *s->dropped);
@@ -223,8 +223,6 @@ static void judge_doc(struct sieve_worker *w, struct sifted *s, const struct doc
 	struct verdict v = sieve_judge(w, d);
 	if (v.reason != SIEVE_KEPT)
 		s->dropped[v.reason]++;
-	else
-		s->kept_bytes += d->text.n;
 	s->rewritten += v.reason == SIEVE_KEPT && v.rewritten;
 	if (annotate) {
 		add_reason(a, &v);
@@ -271,7 +269,6 @@ static int write_batch(void *ctx, struct doc_batch *b)
 	run.sum.docs += s->docs;
 	run.sum.bad += s->bad;
 	run.sum.bytes += s->bytes;
-	run.sum.kept_bytes += s->kept_bytes;
 	run.sum.rewritten += s->rewritten;
 	for (size_t i = 0; i < sieve_reasons(&run.sieve); i++)
 		run.sum.dropped[i] += s->dropped[i];
@@ -419,8 +416,10 @@ static void filter(char **files, size_t n)
 		die("%s", read_err.msg);
 	if (*run.err.msg)
 		die("%s", run.err.msg);
-	/* The dropped ones first: where they cannot be kept, the output does not appear either. */
-	if (run.rejects && writer_commit(run.rejects, 0, &run.err) < 0)
+	/* Both or neither: what failed while it was written is told before anything appears. The dropped ones
+	 * first. */
+	if (writer_check(run.out, &run.err) < 0 ||
+		(run.rejects && writer_commit(run.rejects, 0, &run.err) < 0))
 		die("%s", run.err.msg);
 	if (writer_commit(run.out, 0, &run.err) < 0)
 		die("%s", run.err.msg);

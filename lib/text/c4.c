@@ -48,7 +48,6 @@ static int find_phrases(const char *p, const char *end)
 		['P'] = 1,
 		['j'] = 1,
 		['J'] = 1,
-		['o'] = 0,
 		['f'] = 1,
 		['F'] = 1,
 		['v'] = 1,
@@ -126,9 +125,36 @@ static int has_end_mark(const char *p, size_t n)
 	return n < 3 || memcmp(p + n - 3, "...", 3) != 0;
 }
 
+/* What the walk has seen of the phrases that cost the whole document: once one is over its limit the text is
+ * lost, and what follows no longer counts, so that the reason is the one that comes first. */
+struct losses {
+	size_t lorem, curly;
+};
+
+static int is_lost(const struct c4_limits *c, const struct losses *l)
+{
+	return (double)l->lorem > c->lorem || (double)l->curly > c->curly;
+}
+
+/* The tests of the phrases in a line, in the published order. Does it stay? */
+static int passes_phrases(const struct c4_limits *c, int found, struct losses *l)
+{
+	int lost = is_lost(c, l);
+	if ((found & HAS_LOREM) && !lost) {
+		l->lorem++;
+		lost = is_lost(c, l);
+	}
+	if ((found & HAS_JAVASCRIPT) && c->javascript)
+		return 0;
+	if ((found & HAS_CURLY) && !lost)
+		l->curly++;
+	return !((found & HAS_POLICY) && c->policy);
+}
+
 void textstat_c4(struct textstat *t)
 {
-	size_t lines = 0, sentences = 0, lorem = 0, curly = 0;
+	size_t lines = 0, sentences = 0;
+	struct losses losses = { 0 };
 	struct str left = { t->text, t->n }, line;
 	struct buf *out = &t->c4_text;
 	buf_reset(out);
@@ -144,23 +170,14 @@ void textstat_c4(struct textstat *t)
 		size_t at = out->n;
 		add_line(out, p, end, t->c4.citations);
 		const char *kept = out->p + at;
-		int found = 0, ok = !t->c4.end_mark || has_end_mark(kept, out->n - at);
-		if (ok)
-			found = find_phrases(kept, kept + (out->n - at));
-		if (found & HAS_LOREM)
-			lorem++;
-		else if ((found & HAS_JAVASCRIPT) && t->c4.javascript)
-			ok = 0;
-		else if (found & HAS_CURLY)
-			curly++;
-		else if ((found & HAS_POLICY) && t->c4.policy)
-			ok = 0;
-		if (!ok) {
+		size_t n = out->n - at;
+		if ((t->c4.end_mark && !has_end_mark(kept, n)) ||
+			!passes_phrases(&t->c4, find_phrases(kept, kept + n), &losses)) {
 			out->n = start;
 			continue;
 		}
 		lines++;
-		sentences += words_sentences(&t->sentences, out->p + at, out->n - at);
+		sentences += words_sentences(&t->sentences, kept, n);
 	}
 	const char *p = out->p, *end = p + out->n;
 	uc_strip(&p, &end);
@@ -169,6 +186,6 @@ void textstat_c4(struct textstat *t)
 	out->p[out->n] = 0;
 	textstat_put(t, STAT_C4_LINES, (double)lines);
 	textstat_put(t, STAT_C4_SENTENCES, (double)sentences);
-	textstat_put(t, STAT_C4_LOREM_IPSUM, (double)lorem);
-	textstat_put(t, STAT_C4_CURLY_BRACKET, (double)curly);
+	textstat_put(t, STAT_C4_LOREM_IPSUM, (double)losses.lorem);
+	textstat_put(t, STAT_C4_CURLY_BRACKET, (double)losses.curly);
 }

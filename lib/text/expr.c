@@ -68,6 +68,11 @@ static int is_name_start(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char)c >= 0x80;
 }
 
+static int is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 static int is_digit(char c)
 {
 	return c >= '0' && c <= '9';
@@ -154,7 +159,7 @@ static void next(struct parser *p)
 		p->tok = T_END;
 		return;
 	}
-	while (p->at < p->n && strchr(" \t\n\r", p->text[p->at]))
+	while (p->at < p->n && is_blank(p->text[p->at]))
 		p->at++;
 	p->tok_at = p->at;
 	if (p->at == p->n) {
@@ -462,7 +467,7 @@ static struct node *parse_primary(struct parser *p)
 		return x;
 	case T_NAME: {
 		size_t i = p->at;
-		while (i < p->n && p->text[i] == ' ')
+		while (i < p->n && is_blank(p->text[i]))
 			i++;
 		return !p->is_field && i < p->n && p->text[i] == '(' ? parse_call(p) : parse_name(p);
 	}

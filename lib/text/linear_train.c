@@ -11,10 +11,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* Documents whose gradients are taken at the same weights. Fixed: a number of threads must not change the
- * result. */
-#define BATCH 16
-
 struct example {
 	uint64_t at; /* of its features in the spill */
 	uint32_t n, label;

@@ -89,12 +89,20 @@ int limits_set(struct limits *l, const char *assignment, struct err *e)
 
 struct c4_limits limits_c4(const struct limits *l)
 {
-	double v[C4_LINE_TESTS] = { 0 };
-	for (size_t i = 0; i < rule_count; i++)
-		if (rule_table[i].kind == RULE_LINE)
-			v[rule_table[i].stat] = isnan(l->v[i]) ? 0 : l->v[i];
+	double v[C4_LINE_TESTS] = { 0 }, lorem = INFINITY, curly = INFINITY;
+	for (size_t i = 0; i < rule_count; i++) {
+		const struct rule *r = &rule_table[i];
+		if (isnan(l->v[i]))
+			continue;
+		if (r->kind == RULE_LINE)
+			v[r->stat] = l->v[i];
+		else if (r->stat == STAT_C4_LOREM_IPSUM)
+			lorem = l->v[i];
+		else if (r->stat == STAT_C4_CURLY_BRACKET)
+			curly = l->v[i];
+	}
 	return (struct c4_limits){ (size_t)v[C4_MAX_WORD], (size_t)v[C4_MIN_WORDS], v[C4_END_MARK] > 0,
-		v[C4_CITATIONS] > 0, v[C4_JAVASCRIPT] > 0, v[C4_POLICY] > 0 };
+		v[C4_CITATIONS] > 0, v[C4_JAVASCRIPT] > 0, v[C4_POLICY] > 0, lorem, curly };
 }
 
 int rules_of_set(struct str set, size_t *first, size_t *n)

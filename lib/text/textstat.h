@@ -67,6 +67,9 @@ struct c4_limits {
 	int citations;  /* [1], [edit], [citation needed] are cut out */
 	int javascript; /* a line that names it goes */
 	int policy;     /* a line about cookies, terms of use or privacy policies goes */
+	/* Lines with lorem ipsum, with a curly bracket, above which the text is lost; INFINITY: any number.
+	 */
+	double lorem, curly;
 };
 #define C4_LIMITS ((struct c4_limits){ .max_word = 1000, .min_words = 3, 1, 1, 1, 1 })
 

@@ -23,6 +23,9 @@ is 'a step behind C4 sees what it left' "$("$f" -q --rules c4 --rule 'lines == 5
 is 'a step before does not' "$("$f" -q --rule 'lines == 6' --rules c4 in.jsonl | ids)" '4 '
 is 'limits' "$("$f" -q --rules c4 --limit c4/sentences=4 --limit c4/line_end_mark=off --limit c4/line_min_words=off in.jsonl |
 	ids)" '1 4 '
+printf '{"text": "Lorem ipsum in JavaScript.\\nA policy with { of privacy.\\nUse cookies { they said."}\n' >c4.jsonl
+is 'without its own rule a line still meets the others' "$("$f" -q --rules c4 --limit c4/sentences=off --limit c4/lorem_ipsum=off \
+	--limit c4/curly_bracket=off c4.jsonl)" '{"text": "A policy with { of privacy."}'
 is 'words of white space' "$("$f" -q --words space --rule 'words == 7' in.jsonl | ids)" '3 '
 is 'lines and text as formats' "$(printf 'a b\nc\n' | "$f" -q --format lines --rule 'words == 1')" c
 

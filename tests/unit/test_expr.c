@@ -80,6 +80,7 @@ static const struct {
 	{ "n in []", 0 },
 	{ "n in s", 0 },
 	{ "len(s) == 6 && len(tags) == 3 && len(meta) == 2 && len(absent) == null && len([1, 2]) == 2", 1 },
+	{ "len\t(s) == 6 && len (tags) == 3", 1 },
 	{ "lower(\"ÄB c\") == \"äb c\"", 1 },
 	{ "contains(text, \"cat\") && !contains(text, \"dog\") && contains(text, \"\")", 1 },
 	{ "starts(text, \"The \") && ends(text, \"mat.\") && !starts(text, \"cat\") && !ends(\"a\", \"aa\")",

@@ -47,6 +47,11 @@ static const struct side {
 
 	{ "c4/lorem_ipsum", "1*A line with lorem and ipsum.", "1*A line with Lorem IPSUM." },
 	{ "c4/curly_bracket", "1*a line with { and no end mark", "1*a line with {." },
+	/* Of the two, the one that comes first is the reason. */
+	{ "c4/lorem_ipsum", "1*a line with {.\n|1*Some lorem ipsum here.",
+		"1*a line of javascript {.\n|1*Some lorem ipsum {." },
+	{ "c4/curly_bracket", "1*Some lorem ipsum {.\n|1*a line with {.",
+		"1*a line with {.\n|1*Some lorem ipsum." },
 	{ "c4/sentences", "5*A line with words.\n", "4*A line with words.\n" },
 	{ "c4/sentences", "4*A line with words.\n|1*Three short words.",
 		"4*A line with words.\n|1*Two words." },
