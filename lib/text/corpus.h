@@ -2,10 +2,10 @@
  * corpus: the documents of several files, by number: what is sampled from.
  *
  * A file holds documents (doc.h) or token streams (tokfile.h), told by its first bytes; one corpus holds one
- * kind. Files are read once, in order, when they are added: every record is checked then. What stays in memory
- * is where each document lies (12 bytes a document; nothing for those of a token stream in a regular file); a
- * document is read again when it is asked for. Pipes and compressed files go to a temporary file first. Not
- * thread-safe.
+ * kind. Files are read once, in order, when they are added: every record is checked then. What stays in
+ * memory is where each document lies (12 bytes a document; nothing for those of a token stream in a regular
+ * file); a document is read again when it is asked for. Pipes and compressed files go to a temporary file
+ * first. Not thread-safe.
  */
 #ifndef QUERN_CORPUS_H
 #define QUERN_CORPUS_H

@@ -314,13 +314,25 @@ double minhash_found(double jaccard, size_t bands, size_t rows)
 	return 1 - pow(1 - pow(jaccard, (double)rows), (double)bands);
 }
 
+/* The fewest bands that find a pair at the threshold; MINHASH_BANDS where more would be needed. */
+static size_t bands_for(double threshold, size_t rows)
+{
+	size_t bands = 1;
+	while (bands < MINHASH_BANDS && minhash_found(threshold, bands, rows) < MINHASH_FOUND)
+		bands++;
+	return bands;
+}
+
 void minhash_shape(double threshold, size_t *bands, size_t *rows)
 {
 	ASSERT(threshold > 0 && threshold <= 1);
 	*rows = 1;
-	while (*rows < 32 && minhash_found(threshold, MINHASH_BANDS, *rows + 1) >= MINHASH_FOUND)
-		++*rows;
-	*bands = MINHASH_BANDS;
-	while (*bands > 1 && minhash_found(threshold, *bands - 1, *rows) >= MINHASH_FOUND)
-		--*bands;
+	*bands = bands_for(threshold, 1);
+	for (size_t r = 2; r <= 32; r++) {
+		size_t b = bands_for(threshold, r);
+		if (b * r > MINHASH_VALUES || minhash_found(threshold, b, r) < MINHASH_FOUND)
+			break;
+		*rows = r;
+		*bands = b;
+	}
 }

@@ -39,9 +39,11 @@ void minhash_sketch(const uint64_t *set, size_t n, uint64_t seed, uint64_t *sket
 /* One key for each band: rows consecutive values of the sketch (bands x rows of them), and the band's number.
  */
 void minhash_bands(const uint64_t *sketch, size_t bands, size_t rows, uint64_t *keys);
-/* The shape for a threshold in (0, 1]: as many rows as MINHASH_BANDS bands allow for finding a pair at the
- * threshold with probability MINHASH_FOUND, then as few bands as reach it. */
+/* The shape for a threshold in (0, 1]: as many rows as MINHASH_BANDS bands and MINHASH_VALUES values allow
+ * for finding a pair at the threshold with probability MINHASH_FOUND, and as few bands as reach it. More rows
+ * leave fewer candidates to compare, but every value costs time and every band memory. */
 #define MINHASH_BANDS 32
+#define MINHASH_VALUES 112
 #define MINHASH_FOUND 0.97
 void minhash_shape(double threshold, size_t *bands, size_t *rows);
 double minhash_found(double jaccard, size_t bands, size_t rows);

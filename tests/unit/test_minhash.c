@@ -150,11 +150,15 @@ static void test_shape(void)
 		minhash_shape(t, &bands, &rows);
 		good &= minhash_found(t, bands, rows) >= MINHASH_FOUND ||
 			(rows == 1 && bands == MINHASH_BANDS);
-		good &= bands <= MINHASH_BANDS;
+		good &= bands <= MINHASH_BANDS && bands * rows <= MINHASH_VALUES;
 	}
 	ok(good, "a pair at the threshold is found");
 	minhash_shape(0.6, &bands, &rows);
 	ok(bands == 26 && rows == 4, "0.6: 26 x 4");
+	minhash_shape(0.8, &bands, &rows);
+	ok(bands == 15 && rows == 7, "0.8: 15 x 7");
+	minhash_shape(1, &bands, &rows);
+	ok(bands == 1 && rows == 32, "1: 1 x 32");
 	/* FineWeb's own figures of 14 x 8. */
 	ok_near(minhash_found(0.75, 14, 8), 0.772, 0.001, "14 x 8 at .75");
 	ok_near(minhash_found(0.8, 14, 8), 0.924, 0.001, "14 x 8 at .80");
