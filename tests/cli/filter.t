@@ -94,6 +94,10 @@ is '--skip-bad goes on' "$("$f" -q --skip-bad --rule true bad.jsonl | wc -l | tr
 like 'and counts' "$(cat err)" '3 documents, 2 kept, 0 dropped, 1 unreadable skipped'
 if [ -w /dev/full ]; then
 	fails 1 'a full disk' 'filter: .*cannot write' "$f" -q --rule true -o /dev/full many.jsonl
+	cat many.jsonl many.jsonl many.jsonl many.jsonl many.jsonl many.jsonl >more.jsonl
+	fails 1 'a full disk with rejects' 'filter: .*cannot write' \
+		"$f" -q --rule 'contains(text, "alpha")' --rejects lost.jsonl -o /dev/full more.jsonl
+	is 'leaves neither' "$(ls lost.jsonl 2>/dev/null)" ''
 else
 	skip 'a full disk' 'no /dev/full'
 fi
