@@ -388,6 +388,8 @@ static struct node *finish_call(struct parser *p, const struct function *f, stru
 	for (size_t i = 0; i < call->n; i++)
 		if (f->arg != EXPR_ANY)
 			want(p, call->kids[i], f->arg, f->name);
+	if (p->bad)
+		return call;
 	struct node *arg = call->kids[0];
 	if (f->op == OP_MATCHES)
 		compile_pattern(p, call);

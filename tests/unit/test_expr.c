@@ -120,6 +120,7 @@ static const struct {
 	{ "lower(text, 1) == \"\"", "lower() takes 1 argument", "^" },
 	{ "contains(text)", "contains() takes 2 arguments", "^" },
 	{ "min(1) > 0", "min() takes 2 arguments or more", "^" },
+	{ "field(2) == 3", "field wants a string, this is a number", "      ^" },
 	{ "contains(text, 3)", "contains wants a string, this is a number", "               ^" },
 	{ "matches(text, s)", "the pattern of matches() must be a string as it stands", "              ^" },
 	{ "matches(text, \"a(\")", "pattern, at its byte 2: missing closing parenthesis", "              ^" },
