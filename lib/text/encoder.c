@@ -98,8 +98,15 @@ uint64_t encoder_limited(const struct encoder *enc)
 
 /* --- one piece ------------------------------------------------------------------------------------------ */
 
-/* The bytes of one character as byte tokens, else the unknown token, else nothing, as the libraries do. */
-static void fall_back(const struct tokenizer *t, const char *p, size_t n, struct ids *out)
+/* The unknown token, if there is one. The piece began at out->v[from]: nothing is fused across pieces. */
+static void put_unknown(const struct tokenizer *t, size_t from, struct ids *out)
+{
+	if (t->unk != NO_ID && !(t->fuse_unk && out->n > from && out->v[out->n - 1] == t->unk))
+		ids_add(out, t->unk);
+}
+
+/* The bytes of one character as byte tokens, else the unknown token, as the libraries do. */
+static void fall_back(const struct tokenizer *t, const char *p, size_t n, size_t from, struct ids *out)
 {
 	int all = t->byte_fallback;
 	for (size_t i = 0; i < n; i++)
@@ -107,8 +114,8 @@ static void fall_back(const struct tokenizer *t, const char *p, size_t n, struct
 	if (all) {
 		for (size_t i = 0; i < n; i++)
 			ids_add(out, t->byte_id[(unsigned char)p[i]]);
-	} else if (t->unk != NO_ID && !(t->fuse_unk && out->n && out->v[out->n - 1] == t->unk)) {
-		ids_add(out, t->unk);
+	} else {
+		put_unknown(t, from, out);
 	}
 }
 
@@ -121,7 +128,7 @@ static void symbols_of(const struct tokenizer *t, const char *p, size_t n, struc
 			if (id != NO_ID)
 				ids_add(s, id);
 			else
-				fall_back(t, p + i, 1, s);
+				fall_back(t, p + i, 1, 0, s);
 		}
 		return;
 	}
@@ -132,7 +139,7 @@ static void symbols_of(const struct tokenizer *t, const char *p, size_t n, struc
 		if (id != NO_ID)
 			ids_add(s, id);
 		else
-			fall_back(t, p + i, len, s);
+			fall_back(t, p + i, len, 0, s);
 	}
 }
 
@@ -151,10 +158,13 @@ static size_t merge_piece(struct encoder *enc, const char *p, size_t n, struct i
 	symbols_of(t, p, n, s);
 	s->n = bpe_merge(&t->merges, &enc->scratch, s->v, s->n);
 	for (size_t i = 0; i < s->n; i++) {
-		if (s->v[i] < t->first_pseudo)
-			ids_add(out, s->v[i]);
+		struct str text = t->vocab.text[s->v[i]];
+		if (s->v[i] >= t->first_pseudo)
+			fall_back(t, text.p, text.n, before, out);
+		else if (s->v[i] == t->unk && t->first_pseudo != NO_ID)
+			put_unknown(t, before, out); /* behind a symbol that was left over */
 		else
-			fall_back(t, t->vocab.text[s->v[i]].p, t->vocab.text[s->v[i]].n, out);
+			ids_add(out, s->v[i]);
 	}
 	return out->n - before;
 }

@@ -29,7 +29,12 @@ struct rx_state {
 #define SPACE_SET                                                                                            \
 	"\\x09-\\x0d\\x20\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{" \
 	"3000}"
-#define WORD_SET "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}"
+/* The circled and squared letters, and in Oniguruma the digits of Latin-1 that are no decimal ones. */
+#define CIRCLED_SET "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+#define LETTER_SET "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}" CIRCLED_SET
+#define WORD_SET LETTER_SET "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
+/* \w of Rust's regular expressions, which are tiktoken's: with the joiners. */
+#define RUST_WORD_SET LETTER_SET "\\x{200c}\\x{200d}"
 
 static pcre2_code *compile(const char *p, size_t n, uint32_t options, struct err *e)
 {
@@ -77,6 +82,13 @@ static size_t add_escape(struct buf *out, const char *p, size_t n, int in_class,
 		buf_addf(out, "[^%s]", set);
 		return 2;
 	}
+	if ((c == 'b' || c == 'B') && !in_class) { /* PCRE2's own go by its \w */
+		buf_adds(out, c == 'b' ? "(?:(?<=[" WORD_SET "])(?![" WORD_SET "])|(?<![" WORD_SET
+					 "])(?=[" WORD_SET "]))"
+				       : "(?:(?<=[" WORD_SET "])(?=[" WORD_SET "])|(?<![" WORD_SET
+					 "])(?![" WORD_SET "]))");
+		return 2;
+	}
 	if (strchr("hHNOKCyYGXQEgok", c) || set) {
 		err_set(e, "regular expression: \\%c is not supported%s", c, set ? " inside a class" : "");
 		return 0;
@@ -97,6 +109,27 @@ static size_t add_escape(struct buf *out, const char *p, size_t n, int in_class,
 	return 2;
 }
 
+/* [:name:] inside a class, p[0] == '['; the bytes taken, 0 refused: most names mean other characters in
+ * PCRE2.
+ */
+static size_t add_posix(struct buf *out, const char *p, size_t n, struct err *e)
+{
+	static const struct {
+		const char *name, *set;
+	} names[] = { { "[:space:]", SPACE_SET }, { "[:word:]", WORD_SET }, { "[:digit:]", "\\p{Nd}" },
+		{ "[:blank:]", "\\t\\p{Zs}" }, { "[:xdigit:]", "0-9A-Fa-f" }, { "[:cntrl:]", "\\p{Cc}" } };
+	const char *close = memchr(p + 1, ']', n - 1);
+	struct str name = { p, close ? (size_t)(close - p) + 1 : n };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (str_is(name, names[i].name)) {
+			buf_adds(out, names[i].set);
+			return name.n;
+		}
+	}
+	err_set(e, "regular expression: %.*s is not supported", (int)(name.n < 40 ? name.n : 40), p);
+	return 0;
+}
+
 static int translate(struct buf *out, const char *p, size_t n, struct err *e)
 {
 	int in_class = 0;
@@ -114,12 +147,11 @@ static int translate(struct buf *out, const char *p, size_t n, struct err *e)
 			if (p[i] == '[' && !(n - i > 1 && p[i + 1] == ':'))
 				return err_set(
 					e, "regular expression: a class inside a class is not supported");
-			if (p[i] == '[') { /* [:name:] ends in its own bracket */
-				const char *close = memchr(p + i + 1, ']', n - i - 1);
-				if (!close)
-					return err_set(e, "regular expression: unclosed class");
-				buf_add(out, p + i, (size_t)(close - (p + i)) + 1);
-				i = (size_t)(close - p) + 1;
+			if (p[i] == '[') {
+				size_t k = add_posix(out, p + i, n - i, e);
+				if (!k)
+					return -1;
+				i += k;
 				continue;
 			}
 			in_class = p[i] != ']';
@@ -145,7 +177,9 @@ void rx_absolute(const char *pattern, struct buf *out)
 {
 	int in_class = 0;
 	for (const char *p = pattern; *p; p++) {
-		if (*p == '\\' && p[1]) {
+		if (*p == '\\' && (p[1] == 'w' || (p[1] == 'W' && !in_class))) {
+			buf_addf(out, in_class ? "%s%s" : "[%s%s]", *++p == 'w' ? "" : "^", RUST_WORD_SET);
+		} else if (*p == '\\' && p[1]) {
 			buf_add(out, p++, 2);
 		} else if (!in_class && (*p == '^' || *p == '$')) {
 			buf_adds(out, *p == '^' ? "\\A" : "\\z");

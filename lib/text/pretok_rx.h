@@ -2,8 +2,9 @@
  * pretok_rx: splitting by any regular expression, through PCRE2 (JIT where it has one).
  *
  * Tokenizer files speak Oniguruma or Rust's fancy-regex. What PCRE2 reads in another way is rewritten (\s is
- * White_Space, \w as in Unicode's annex 18, a script by its Script property) or refused (class intersections,
- * nested classes, \h and others), so that an accepted expression means the same.
+ * White_Space, \w and \b are Oniguruma's, a script goes by its Script property) or refused (class
+ * intersections, nested classes, \h, most [:names:] and others), so that an accepted expression means the
+ * same.
  *
  * Backtracking is bounded: a match attempt may take RX_STEPS steps; when it would take more, the rest of that
  * text is one piece. Bytes that are not UTF-8 match nothing and cut the text: a run of them is a piece.
@@ -27,7 +28,8 @@ struct rx_state *rx_state_new(const struct rx *r);
 void rx_state_free(struct rx_state *s);
 /* End of the piece at text[at]; texts are walked in order, as in splitter_next. */
 size_t rx_next(struct rx_state *s, const char *text, size_t n, size_t at, int *match);
-/* The pattern with \A and \z for ^ and $: what tiktoken means by them, said so that it holds everywhere. */
+/* The pattern with \A and \z for ^ and $, and \w spelled out: what tiktoken means by them, said so that it
+ * holds everywhere. */
 void rx_absolute(const char *pattern, struct buf *out);
 uint64_t rx_limited(const struct rx_state *s);
 

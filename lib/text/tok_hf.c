@@ -490,15 +490,23 @@ static int add_added(struct hf *h, const struct json *v)
 	return 0;
 }
 
-static void put_id(uint32_t **list, size_t *n, uint32_t id)
+/* An id that the post-processor adds, behind the text or in front of it. */
+static int put_id(struct hf *h, int behind, const struct json *v, const char *what)
 {
+	struct tokenizer *t = h->t;
+	uint32_t id, **list = behind ? &t->suffix : &t->prefix;
+	size_t *n = behind ? &t->nsuffix : &t->nprefix;
+	if (want_id(v, what, &id, h->e))
+		return -1;
+	if (!vocab_has(&t->vocab, id))
+		return err_set(h->e, "byte %zu: %s: no token has the id %u", v->at, what, id);
 	*list = xreallocarray(*list, *n + 1, sizeof **list);
 	(*list)[(*n)++] = id;
+	return 0;
 }
 
 static int add_template(struct hf *h, const struct json *v)
 {
-	struct tokenizer *t = h->t;
 	const struct json *l = want_list(v, "single", h->e), *tokens = json_get(v, "special_tokens");
 	int seen = 0;
 	if (!l || only_keys(v, "post_processor", KEYS("type", "single", "pair", "special_tokens"), h->e))
@@ -515,15 +523,9 @@ static int add_template(struct hf *h, const struct json *v)
 		if (!json_is(ids, JSON_ARRAY))
 			return err_set(
 				h->e, "byte %zu: post_processor: unknown special token", l->kids[i].at);
-		for (size_t k = 0; k < ids->n; k++) {
-			uint32_t id;
-			if (want_id(&ids->kids[k], "post_processor: ids", &id, h->e))
+		for (size_t k = 0; k < ids->n; k++)
+			if (put_id(h, seen, &ids->kids[k], "post_processor: ids"))
 				return -1;
-			if (seen)
-				put_id(&t->suffix, &t->nsuffix, id);
-			else
-				put_id(&t->prefix, &t->nprefix, id);
-		}
 	}
 	return seen ? 0 : err_set(h->e, "post_processor: the template has no place for the text");
 }
@@ -532,18 +534,15 @@ static int add_template(struct hf *h, const struct json *v)
 static int add_cls_sep(struct hf *h, const struct json *v)
 {
 	const struct json *cls = json_get(v, "cls"), *sep = json_get(v, "sep");
-	uint32_t a, b;
 	if (only_keys(v, "post_processor", KEYS("type", "cls", "sep", "trim_offsets", "add_prefix_space"),
 		    h->e))
 		return -1;
 	if (!json_is(cls, JSON_ARRAY) || cls->n != 2 || !json_is(sep, JSON_ARRAY) || sep->n != 2)
 		return err_set(h->e, "byte %zu: post_processor: no cls or sep", v->at);
-	if (want_id(&cls->kids[1], "post_processor: cls", &a, h->e) ||
-		want_id(&sep->kids[1], "post_processor: sep", &b, h->e))
-		return -1;
-	put_id(&h->t->prefix, &h->t->nprefix, a);
-	put_id(&h->t->suffix, &h->t->nsuffix, b);
-	return 0;
+	return put_id(h, 0, &cls->kids[1], "post_processor: cls") ||
+			       put_id(h, 1, &sep->kids[1], "post_processor: sep")
+		       ? -1
+		       : 0;
 }
 
 static int add_post(struct hf *h, const struct json *v)

@@ -153,7 +153,8 @@ unsigned uni_class(uint32_t cp)
 		return UNI_SPACE;
 	/* Joiners, and the circled and squared letters that are Alphabetic without being \p{L}. */
 	if (cp == 0x200c || cp == 0x200d || (cp >= 0x24b6 && cp <= 0x24e9) ||
-		(cp >= 0x1f130 && cp <= 0x1f189 && cp != 0x1f14a && cp != 0x1f14b))
+		(cp >= 0x1f130 && cp <= 0x1f149) || (cp >= 0x1f150 && cp <= 0x1f169) ||
+		(cp >= 0x1f170 && cp <= 0x1f189))
 		return UNI_WORD;
 	unsigned cat = (unsigned)utf8proc_get_property((utf8proc_int32_t)cp)->category;
 	return cat < sizeof category_class ? category_class[cat] : 0;

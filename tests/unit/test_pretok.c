@@ -81,6 +81,22 @@ static void expressions(void)
 		       "a\xff\xff"
 		       "b"),
 		"a|\xff\xff|b", "bad bytes are a piece");
+	/* Marks and circled letters are of words; a half is in Oniguruma, a joiner in Rust. */
+	ok_str(split("\\w+", PRETOK_LINES, "a\xcc\x81\xe2\x92\xb6!\xc2\xbd\xe2\x80\x8d"),
+		"a\xcc\x81\xe2\x92\xb6|!|\xc2\xbd|\xe2\x80\x8d", "\\w in tokenizer.json");
+	ok_str(split("\\w+|[^\\w!]+", PRETOK_LINES, "\xf0\x9f\x85\x89\xf0\x9f\x85\x8c"),
+		"\xf0\x9f\x85\x89|\xf0\x9f\x85\x8c", "squared letters, and what is none");
+	ok_str(split("\\w+|\\W", 0, "a\xe2\x80\x8d-\xc2\xbd"), "a\xe2\x80\x8d|-|\xc2\xbd",
+		"\\w in a rank file");
+	ok_str(split("[\\w-]+", 0, "a\xe2\x80\x8d-\xc2\xbd"), "a\xe2\x80\x8d-|\xc2\xbd", "and in a class");
+	ok_str(split("\\b", PRETOK_LINES, "a\xcc\x81-b \xe2\x80\xbf"), "a\xcc\x81|-|b| |\xe2\x80\xbf",
+		"\\b goes by that \\w");
+	ok_str(split("a\\B.", PRETOK_LINES, "a\xcc\x81 a-"), "a\xcc\x81| a-", "and \\B");
+	ok_str(split("[[:space:]_]+|[[:word:]]+", PRETOK_LINES, "a\xcc\x81 _\xe1\xa0\x8e"),
+		"a\xcc\x81| _|\xe1\xa0\x8e", "[:space:] and [:word:]");
+	ok(strstr(split("[[:alpha:]]", PRETOK_LINES, "x"), "[:alpha:] is not supported"), "[:alpha:]");
+	ok(strstr(split("[[:^space:]]", PRETOK_LINES, "x"), "[:^space:] is not supported"), "[:^space:]");
+	ok(strstr(split("[[:space", PRETOK_LINES, "x"), "not supported"), "an open [:name");
 	ok(strstr(split("(", 0, "x"), "refused"), "a malformed expression");
 	ok(strstr(split("[a&&b]", 0, "x"), "&&"), "class intersection");
 	ok(strstr(split("[a[b]]", 0, "x"), "inside a class"), "nested class");

@@ -94,6 +94,14 @@ static void refusals(void)
 		{ "\"added_tokens\":[{\"id\":99999999,\"content\":\"foo\"}]," BYTES, "", MERGES, "id" },
 		{ BYTES "\"decoder\":{\"type\":\"WordPiece\"},", "", MERGES, "WordPiece" },
 		{ BYTES "\"post_processor\":{\"type\":\"Odd\"},", "", MERGES, "Odd" },
+		{ BYTES "\"post_processor\":{\"type\":\"RobertaProcessing\",\"cls\":[\"a\",98],\"sep\":["
+			"\"b\","
+			"4000000]},",
+			"", MERGES, "no token has the id 4000000" },
+		{ BYTES "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{"
+			"\"id\":"
+			"\"x\"}},{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{\"x\":{\"ids\":[261]}}},",
+			"", MERGES, "no token has the id 261" },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct err e = { "" };
@@ -101,6 +109,35 @@ static void refusals(void)
 		ok(!t && strstr(e.msg, rows[i].why), "refused: %s", e.msg);
 		tokenizer_free(t);
 	}
+}
+
+/* sentencepiece pieces <unk> <s> </s> "ab" "c" U+2581: "a" and "b" are none, so they may be left over. */
+static void left_over(void)
+{
+	static const char model[] =
+		"\n\016\n\005<unk>\025\0\0\0\0\030\002\n\014\n\003<s>\025\0\0\0\0\030\003"
+		"\n\015\n\004</s>\025\0\0\0\0\030\003\n\011\n\002ab\025\0\0\200\277\n\010\n\001c\025"
+		"\0\0\0\300\n\012\n\003\342\226\201\025\0\0\100\300\022\002\030\002\032\004\030\0 \0";
+	static const struct {
+		const char *text, *want;
+	} rows[] = { { "ax", "0" }, { "xa", "0" }, { "xax", "0" }, { "aab", "0 3" }, { "abxab", "3 0 3" },
+		{ "axcxa", "0 4 0" }, { "b b", "0 5 0" } };
+	struct err e;
+	struct tokenizer *t = tok_load_spm(model, sizeof model - 1, &e);
+	ok(t != NULL, "a model whose characters are no pieces loads");
+	for (size_t i = 0; t && i < sizeof rows / sizeof *rows; i++)
+		ok_str(ids_of(t, rows[i].text, strlen(rows[i].text), 0), rows[i].want,
+			"unknown ones fuse: %s", rows[i].text);
+	if (!t)
+		return;
+	struct encoder *enc = encoder_new(t);
+	struct ids ids = { 0 };
+	encoder_encode(enc, "ca", 2, 0, &ids);
+	encoder_encode(enc, "b", 1, 0, &ids);
+	ok(ids.n == 3 && ids.v[1] == 0 && ids.v[2] == 0, "but not with those of the text before");
+	ids_release(&ids);
+	encoder_free(enc);
+	tokenizer_free(t);
 }
 
 /* What the definition says, in quadratic time. */
@@ -210,6 +247,7 @@ int main(void)
 	alphabet();
 	ids();
 	refusals();
+	left_over();
 	merging();
 	normalizing();
 	written();

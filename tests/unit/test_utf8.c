@@ -78,6 +78,12 @@ static void classes(void)
 		{ 0x200b, 0, UNI_SPACE },
 		{ 0xfeff, 0, UNI_SPACE },
 		{ '_', UNI_WORD, UNI_WORD | UNI_LETTER },
+		{ 0x24b6, UNI_WORD, UNI_WORD | UNI_LETTER }, /* circled and squared letters are Alphabetic */
+		{ 0x1f149, UNI_WORD, UNI_WORD },
+		{ 0x1f14c, 0, UNI_WORD }, /* squared abbreviations are not */
+		{ 0x1f150, UNI_WORD, UNI_WORD },
+		{ 0x1f16a, 0, UNI_WORD },
+		{ 0x1f18a, 0, UNI_WORD },
 		{ UTF8_BAD, 0, 0xff },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
