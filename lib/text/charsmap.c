@@ -58,19 +58,19 @@ static size_t longest(struct str map, const char *p, size_t n, uint32_t *to)
 	return best;
 }
 
-void charsmap_apply(struct str map, const char *text, size_t n, struct buf *out)
+size_t charsmap_prefix(struct str map, const char *p, size_t n, struct str *to)
 {
-	struct str values = { map.p + 4 + (size_t)units_of(map) * 4, 0 };
-	values.n = map.n - (size_t)(values.p - map.p);
-	for (size_t at = 0; at < n;) {
-		uint32_t to = 0, cp;
-		size_t len = longest(map, text + at, n - at, &to);
-		if (len && to < values.n) {
-			buf_add(out, values.p + to, strlen(values.p + to));
-		} else {
-			len = utf8_get(text + at, n - at, &cp);
-			buf_add(out, text + at, len);
+	uint32_t at = 0, cp;
+	size_t len = map.n ? longest(map, p, n, &at) : 0;
+	if (len) {
+		struct str values = { map.p + 4 + (size_t)units_of(map) * 4, 0 };
+		values.n = map.n - (size_t)(values.p - map.p);
+		if (at < values.n) {
+			*to = str_of(values.p + at);
+			return len;
 		}
-		at += len;
 	}
+	len = utf8_get(p, n, &cp);
+	*to = (struct str){ p, len };
+	return len;
 }

@@ -548,7 +548,7 @@ void encoder_normalize(struct encoder *enc, const char *text, size_t n, int flag
 {
 	const struct tokenizer *t = enc->t;
 	struct norm_step spaces = { NORM_REPLACE, STR(META), STR(" ") };
-	struct textnorm unmeta = { &spaces, 1, 1 };
+	struct textnorm unmeta = { .steps = &spaces, .n = 1 };
 	struct buf b = { 0 };
 	enc->text_out = &b;
 	if (wants_cut(enc, &t->raw, flags))

@@ -130,6 +130,28 @@ static size_t add_posix(struct buf *out, const char *p, size_t n, struct err *e)
 	return 0;
 }
 
+/*
+ * Inline options at p[i..n), "(?": only i means the same everywhere ((?m) lets . match line ends in
+ * Oniguruma, where PCRE2 and Rust say s), and alone, as in "(?i)", only where nothing stands before it in its
+ * branch: Oniguruma lets it reach over the | that follow.
+ */
+static int check_options(const char *p, size_t n, size_t i, struct err *e)
+{
+	size_t k = i + 2;
+	while (k < n &&
+		((p[k] >= 'a' && p[k] <= 'z') || (p[k] >= 'A' && p[k] <= 'Z') || p[k] == '-' || p[k] == '^'))
+		k++;
+	struct str word = { p + i + 2, k - i - 2 };
+	if (!word.n)
+		return 0;
+	int first = i == 0 || (p[i - 1] == '(' && (i < 2 || p[i - 2] != '\\')) || p[i - 1] == '|' ||
+		    (i >= 3 && memcmp(p + i - 3, "(?:", 3) == 0);
+	if ((str_is(word, "i") || str_is(word, "-i")) && k < n && (p[k] == ':' || first))
+		return 0;
+	return err_set(e, "regular expression: (?%.*s is not supported%s", (int)(word.n < 20 ? word.n : 20),
+		word.p, str_is(word, "i") ? " behind something else" : "");
+}
+
 static int translate(struct buf *out, const char *p, size_t n, struct err *e)
 {
 	int in_class = 0;
@@ -165,6 +187,8 @@ static int translate(struct buf *out, const char *p, size_t n, struct err *e)
 			in_class = 1;
 			continue;
 		}
+		if (p[i] == '(' && !in_class && n - i > 2 && p[i + 1] == '?' && check_options(p, n, i, e))
+			return -1;
 		if (p[i] == '}' && !in_class && n - i > 1 && p[i + 1] == '+')
 			return err_set(
 				e, "regular expression: }+ means two things, write (?>...) or (?:...)+");

@@ -161,23 +161,39 @@ static void replace(struct str a, struct str b, const char *text, size_t n, stru
 	buf_add(out, text + from, n - from);
 }
 
-/* mark: what stands for a space behind this step; at the end it goes, too, as sentencepiece has it. */
-static void single_spaces(struct str mark, const char *text, size_t n, struct buf *out)
+/* sentencepiece's Normalizer::Normalize, in its order: a kept string loses the spaces that follow a space,
+ * too. */
+static void sentencepiece(
+	const struct norm_step *s, const struct trie *keep, const char *text, size_t n, struct buf *out)
 {
-	for (;;) {
-		if (n && text[n - 1] == ' ')
-			n--;
-		else if (mark.n && n >= mark.n && memcmp(text + n - mark.n, mark.p, mark.n) == 0)
-			n -= mark.n;
+	struct str mark = s->b;
+	int squeeze = mark.n > 0, space = squeeze;
+	size_t from = out->n;
+	for (size_t at = 0, len; at < n; at += len) {
+		struct str to;
+		uint32_t which;
+		if (keep && (len = trie_match(keep, text + at, n - at, &which)) > 0)
+			to = (struct str){ text + at, len };
+		else
+			len = charsmap_prefix(s->a, text + at, n - at, &to);
+		while (space && to.n && to.p[0] == ' ')
+			to = (struct str){ to.p + 1, to.n - 1 };
+		buf_add(out, to.p, to.n);
+		if (to.n)
+			space = squeeze && to.p[to.n - 1] == ' ';
+	}
+	while (squeeze && out->n > from) {
+		if (out->p[out->n - 1] == ' ')
+			out->n--;
+		else if (out->n - from >= mark.n && memcmp(out->p + out->n - mark.n, mark.p, mark.n) == 0)
+			out->n -= mark.n;
 		else
 			break;
 	}
-	for (size_t i = 0; i < n; i++)
-		if (text[i] != ' ' || (i && text[i - 1] != ' '))
-			buf_addc(out, text[i]);
 }
 
-static void apply(const struct norm_step *s, const char *text, size_t n, struct buf *out)
+static void apply(
+	const struct textnorm *t, const struct norm_step *s, const char *text, size_t n, struct buf *out)
 {
 	switch (s->kind) {
 	case NORM_NFC:
@@ -196,11 +212,8 @@ static void apply(const struct norm_step *s, const char *text, size_t n, struct 
 	case NORM_REPLACE:
 		replace(s->a, s->b, text, n, out);
 		break;
-	case NORM_CHARSMAP:
-		charsmap_apply(s->a, text, n, out);
-		break;
-	case NORM_SPACES:
-		single_spaces(s->a, text, n, out);
+	case NORM_SENTENCEPIECE:
+		sentencepiece(s, t->keep, text, n, out);
 		break;
 	}
 }
@@ -228,6 +241,6 @@ void norm_apply(const struct textnorm *t, const char *text, size_t n, struct buf
 			text = tmp->p;
 			n = tmp->n;
 		}
-		apply(&t->steps[i], text, n, out);
+		apply(t, &t->steps[i], text, n, out);
 	}
 }

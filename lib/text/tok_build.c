@@ -133,7 +133,7 @@ static void find_roles(struct tokenizer *t)
 static void decode_table(struct tokenizer *t)
 {
 	struct norm_step step = { NORM_REPLACE, STR(META), STR(" ") };
-	struct textnorm unmeta = { &step, 1, 1 };
+	struct textnorm unmeta = { .steps = &step, .n = 1 };
 	struct buf b = { 0 }, tmp = { 0 };
 	t->bytes = xcalloc(t->vocab.n, sizeof *t->bytes);
 	for (size_t i = 0; i < t->vocab.n; i++) {

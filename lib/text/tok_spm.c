@@ -322,28 +322,14 @@ static int add_piece(struct tokenizer *t, const struct spm *m, uint32_t id, stru
 
 static int add_normalizer(struct tokenizer *t, const struct spm *m, struct err *e)
 {
-	struct buf b = { 0 };
-	int changed = 0;
-	if (m->charsmap.n) {
-		if (!charsmap_check(m->charsmap))
-			return err_set(e, "the precompiled normalization map is damaged");
-		for (size_t i = 0; i < m->n && !changed; i++) {
-			if (m->pieces[i].type != PIECE_USER)
-				continue;
-			buf_reset(&b);
-			charsmap_apply(m->charsmap, m->pieces[i].text.p, m->pieces[i].text.n, &b);
-			changed = !str_eq(m->pieces[i].text, (struct str){ b.p, b.n });
-		}
-		buf_release(&b);
-		if (changed)
-			return err_set(
-				e, "a user-defined symbol that the normalizer would change is not supported");
-		tok_norm_step(t, NORM_CHARSMAP, m->charsmap, STR(""));
-		t->no_json = "it has a precompiled normalization map";
-	}
-	if (m->extra_spaces) {
-		tok_norm_step(t, NORM_SPACES, m->escape ? STR(META) : STR(""), STR(""));
-		t->no_json = "it removes extra spaces";
+	if (m->charsmap.n && !charsmap_check(m->charsmap))
+		return err_set(e, "the precompiled normalization map is damaged");
+	if (m->charsmap.n || m->extra_spaces) {
+		struct str mark = m->escape ? STR(META) : STR(" ");
+		tok_norm_step(t, NORM_SENTENCEPIECE, m->charsmap, m->extra_spaces ? mark : STR(""));
+		t->norm.keep = &t->normalized; /* the user-defined symbols */
+		t->no_json =
+			m->charsmap.n ? "it has a precompiled normalization map" : "it removes extra spaces";
 	}
 	if (m->dummy_prefix)
 		tok_norm_step(t, NORM_PREPEND, m->escape ? STR(META) : STR(" "), STR(""));
@@ -420,7 +406,7 @@ int tok_is_llama2c(const char *p, size_t n)
 static void adopt_entry(struct tokenizer *t, struct piece *p, size_t id)
 {
 	struct norm_step step = { NORM_REPLACE, STR(" "), STR(META) };
-	struct textnorm meta = { &step, 1, 1 };
+	struct textnorm meta = { .steps = &step, .n = 1 };
 	struct buf b = { 0 }, tmp = { 0 };
 	if (id < 3) {
 		p->type = id ? PIECE_CONTROL : PIECE_UNKNOWN;

@@ -97,6 +97,12 @@ static void expressions(void)
 	ok(strstr(split("[[:alpha:]]", PRETOK_LINES, "x"), "[:alpha:] is not supported"), "[:alpha:]");
 	ok(strstr(split("[[:^space:]]", PRETOK_LINES, "x"), "[:^space:] is not supported"), "[:^space:]");
 	ok(strstr(split("[[:space", PRETOK_LINES, "x"), "not supported"), "an open [:name");
+	ok(strstr(split("(?m:.+)", PRETOK_LINES, "x"), "(?m is not supported"), "(?m) means two things");
+	ok(strstr(split("(?s).+", 0, "x"), "(?s is not supported"), "(?s)");
+	ok(strstr(split("a(?i)b|c", PRETOK_LINES, "x"), "(?i is not supported behind"),
+		"(?i) behind something");
+	ok_str(split("(?i)ab|(?:(?i)c)|x(?-i:y)|(?<z>z)(?=z)|(?<=z)z", PRETOK_LINES, "aBCxyXYzz"),
+		"aB|C|xy|XY|z|z", "(?i) where it is the same");
 	ok(strstr(split("(", 0, "x"), "refused"), "a malformed expression");
 	ok(strstr(split("[a&&b]", 0, "x"), "&&"), "class intersection");
 	ok(strstr(split("[a[b]]", 0, "x"), "inside a class"), "nested class");

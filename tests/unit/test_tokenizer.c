@@ -140,6 +140,29 @@ static void left_over(void)
 	tokenizer_free(t);
 }
 
+/* Pieces U+2581 "a" "b", user-defined "a  b" and "  b", extra spaces removed: what the symbols hold stays, as
+ * in sentencepiece, unless a space stands before it. */
+static void kept_spaces(void)
+{
+	static const char model[] =
+		"\n\016\n\005<unk>\025\0\0\0\0\030\002\n\014\n\003<s>\025\0\0\0\0\030\003"
+		"\n\015\n\004</s>\025\0\0\0\0\030\003\n\012\n\003\342\226\201\025\0\0\200\277\n\010"
+		"\n\001a\025\0\0\0\300\n\010\n\001b\025\0\0@\300\n\015\n\004a  b\025\0\0\0\0\030\004"
+		"\n\014\n\003  b\025\0\0\0\0\030\004\022\002\030\002\032\004\030\0 \001";
+	static const struct {
+		const char *text, *want;
+	} rows[] = { { "a  b", "4 3 3 5" }, { " b  a ", "5 3 4" }, { "a   b", "4 3 5" },
+		{ "  a  b   ", "4 3 3 5" }, { "b  b", "5 3 3 5" }, { "   b", "5" }, { "b    b", "5 3 5" },
+		{ META "a " META, "3 4" } };
+	struct err e;
+	struct tokenizer *t = tok_load_spm(model, sizeof model - 1, &e);
+	ok(t != NULL, "a model with user-defined symbols loads");
+	for (size_t i = 0; t && i < sizeof rows / sizeof *rows; i++)
+		ok_str(ids_of(t, rows[i].text, strlen(rows[i].text), 0), rows[i].want, "extra spaces: '%s'",
+			rows[i].text);
+	tokenizer_free(t);
+}
+
 /* What the definition says, in quadratic time. */
 static size_t merge_plainly(const struct bpe *b, uint32_t *s, size_t n)
 {
@@ -198,7 +221,7 @@ static void normalizing(void)
 		{ "e\xff\xcc\x81", "e\xff\xcc\x81" },
 	};
 	struct norm_step step = { NORM_NFC, STR(""), STR("") };
-	struct textnorm nfc = { &step, 1, 1 };
+	struct textnorm nfc = { .steps = &step, .n = 1 };
 	struct buf out = { 0 }, tmp = { 0 };
 	norm_init();
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -248,6 +271,7 @@ int main(void)
 	ids();
 	refusals();
 	left_over();
+	kept_spaces();
 	merging();
 	normalizing();
 	written();
