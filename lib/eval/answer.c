@@ -1,6 +1,6 @@
 #include "eval/answer.h"
+#include "eval/pytext.h"
 #include "eval/regexp.h"
-#include "eval/template.h"
 
 #include <stdlib.h>
 

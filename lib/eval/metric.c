@@ -1,7 +1,7 @@
 #include "eval/metric.h"
 #include "eval/pyrandom.h"
+#include "eval/pytext.h"
 #include "eval/regexp.h"
-#include "eval/template.h"
 #include "eval/verify.h"
 #include "text/utf8.h"
 

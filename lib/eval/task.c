@@ -1,4 +1,5 @@
 #include "eval/task.h"
+#include "eval/pytext.h"
 #include "eval/template.h"
 #include "base/io.h"
 #include "base/map.h"

@@ -1,7 +1,7 @@
 #include "eval/taskrun.h"
 #include "eval/decode.h"
+#include "eval/pytext.h"
 #include "eval/score.h"
-#include "eval/template.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -2,11 +2,11 @@
  * template: text with {{ expressions }} over the fields of a JSON record: the part of Jinja that task files
  * use.
  *
- * An expression is made of fields (a.b, a[0], a[-1], a[1:]), strings, integers, [lists], + (also ~), methods
- * (x.split(' '), .strip() .lstrip() .rstrip() .lower() .upper() .capitalize() .replace(a, b) .index(v) '
- * '.join(x)) and filters (x|join(' '), |trim |lower |upper |capitalize |replace(a, b) |regex_replace(a, b)
- * |first |last |length |string |int). A field that a record lacks is an error; {% and {# are refused. A
- * template without {{ that is the name of a field stands for that field.
+ * An expression is made of fields (a.b, a[0], a[-1], a[1:]), strings, integers, [lists], + and ~ (which joins
+ * texts), methods (x.split(' '), .strip() .lstrip() .rstrip() .lower() .upper() .capitalize()
+ * .replace(a, b) .index(v) ' '.join(x)) and filters (x|join(' '), |trim |lower |upper |capitalize
+ * |replace(a, b) |regex_replace(a, b) |first |last |length |string |int). A field that a record lacks is an
+ * error; {% and {# are refused. A template without {{ that is the name of a field stands for that field.
  *
  * Immutable after parsing; rendering allocates in the caller's arena.
  */
@@ -25,16 +25,5 @@ int template_render(
  */
 const struct json *template_value(
 	const struct template *t, const struct json *doc, struct arena *a, struct err *e);
-
-/* Text as Python sees it, for templates and what compares with them.
- *
- * White space as Python's str.strip and \s see it, of which Unicode's White_Space lacks U+001C-1F. Length of
- * the space that starts at p (0: none). */
-size_t space_len(const char *p, size_t n);
-struct str strip_left(struct str s);
-struct str strip_right(struct str s);
-
-/* s with its first character and the rest in upper (1) or lower (0) case, by Unicode's simple mappings. */
-void add_case(struct buf *out, struct str s, int upper_first, int upper_rest);
 
 #endif

@@ -33,13 +33,16 @@ static const struct {
 	{ "{{text[2:4]}}{{text[-1:]}}", "b c" },
 	{ "{{'x y'.capitalize()}}", "X y" },
 	{ "{{c['text'][0]}} {{'12'|int + 1}}", "p 13" },
+	{ "{{1~2}} {{'x'~1+2}} {{text[0]+'-'~n}}", "12 x3 a-3" },
+	{ "{{(l+['z'])|join('')}}", "xyz" },
 	{ "{ {x} }", "{ {x} }" },
 };
 
 static const char *const refused[] = { "{{", "{{text", "{{text.}}", "{{text|nothing}}", "{{text.nothing()}}",
 	"{{text[}}", "{{'a}}", "{% if x %}", "{# note #}", "{{text text}}", "{{}}", "{{text.replace('a')}}" };
 static const char *const fails[] = { "{{nothing}}", "{{c.nothing}}", "{{l[2]}}", "{{l|upper}}", "{{c}}",
-	"{{l.index('z')}}", "{{n.split()}}", "{{text|regex_replace('(','')}}", "{{text.split('')}}" };
+	"{{l.index('z')}}", "{{n.split()}}", "{{text|regex_replace('(','')}}", "{{text.split('')}}",
+	"{{text+1}}", "{{l~1}}", "{{n|length}}" };
 
 static void templates(void)
 {
