@@ -128,7 +128,7 @@ static struct record *read_record(void)
 {
 	for (;;) {
 		struct record *r = xcalloc(1, sizeof *r);
-		int rc = docs_read(source, &r->batch, 1, &err);
+		int rc = docs_read(source, &r->batch, 0, &err); /* one record, also where it is empty */
 		if (rc <= 0) {
 			record_free(r);
 			if (rc < 0)
@@ -207,13 +207,13 @@ static void add_top(struct buf *b, const struct completion *c)
 {
 	size_t k = params.top;
 	buf_addc(b, '[');
-	for (size_t i = 0; i < c->ids.n * k; i++) {
+	for (size_t i = 0; i < c->n * k; i++) {
 		buf_adds(b, i == 0 ? "[" : i % k ? "," : "],[");
 		buf_addf(b, "[%u,", c->top_ids[i]);
 		json_add_f32(b, c->top_logp[i]);
 		buf_addc(b, ']');
 	}
-	buf_adds(b, c->ids.n ? "]]" : "]");
+	buf_adds(b, c->n ? "]]" : "]");
 }
 
 enum {
@@ -241,10 +241,10 @@ static void field_values(const struct completion *c, struct str text, struct buf
 	end[F_COMPLETION] = b->n;
 	add_ids(b, c->prompt.ids, c->prompt.n);
 	end[F_PROMPT_TOKENS] = b->n;
-	add_ids(b, c->ids.v, c->ids.n);
+	add_ids(b, c->ids, c->n);
 	end[F_TOKENS] = b->n;
 	buf_addc(b, '[');
-	for (size_t i = 0; i < c->ids.n; i++) {
+	for (size_t i = 0; i < c->n; i++) {
 		if (i)
 			buf_addc(b, ',');
 		json_add_f32(b, c->logp[i]);
@@ -347,8 +347,8 @@ static void check_options(int files)
 		die_usage("-m - reads standard input: give -p or files");
 	if (samples < 1 || samples > 1000000)
 		die_usage("-n is from 1 to 1000000");
-	if (max_tokens < 1 || context < 1)
-		die_usage("--max-tokens and --context are at least 1");
+	if (context < 1)
+		die_usage("--context is at least 1");
 	if (batch < 1 || batch > 4096)
 		die_usage("--batch is from 1 to 4096");
 	if (greedy || temp == 0)

@@ -10,11 +10,13 @@
 #include <stdlib.h>
 
 #define PREFILL_TOKENS 1024 /* of one forward call */
+#define MIN_SHARED 32       /* tokens in common that are worth a copy of the cache */
 
 struct slot {
 	struct completion *c; /* NULL: free */
 	struct cache *cache;
 	size_t capacity;
+	size_t known; /* tokens of the prompt that the cache holds */
 	uint32_t drawn;
 };
 
@@ -24,12 +26,14 @@ struct decoder {
 	const struct decode_io *io;
 	struct decode_stats *stats;
 	struct session *session;
+	size_t prefill; /* most tokens of a call */
 	struct prefix prefix;
+	struct ids before; /* the prompt before this one */
 	float inv_temp;
 
 	struct decode_prompt prompt; /* of which `sample` completions are started */
-	size_t sample;
-	int ended; /* no more prompts */
+	size_t sample, known;        /* known: tokens of the prompt in the prefix */
+	int ended;                   /* no more prompts */
 	int failed;
 
 	struct slot *slots; /* [parallel] */
@@ -62,6 +66,9 @@ static struct completion *completion_new(struct decoder *d)
 	c->seed = completion_seed(d->p->seed, d->prompt.number, d->sample);
 	rng_init(&c->rng, c->seed, 0);
 	textout_init(&c->text, d->p->stops, d->p->nstops);
+	GROW(c->all.v, c->all.cap, c->prompt.n);
+	memcpy(c->all.v, c->prompt.ids, c->prompt.n * sizeof *c->all.v);
+	c->all.n = c->prompt.n;
 	*d->last = c;
 	d->last = &c->next;
 	return c;
@@ -69,7 +76,7 @@ static struct completion *completion_new(struct decoder *d)
 
 static void completion_free(struct completion *c)
 {
-	ids_release(&c->ids);
+	ids_release(&c->all);
 	free(c->logp);
 	free(c->top_ids);
 	free(c->top_logp);
@@ -84,38 +91,98 @@ static size_t room(const struct decoder *d)
 	return n < d->p->context ? n : d->p->context;
 }
 
-/* Puts the next sample into a free slot. 0 when there is none. */
+/* Tokens of the prompt that are computed apart, to be copied: for several samples all but the last one, which
+ * goes through the model with each sample's first step; for one what the prompt before began with, too. */
+static size_t shared(const struct decoder *d)
+{
+	const struct decode_prompt *q = &d->prompt;
+	if (q->samples > 1)
+		return q->n - 1;
+	size_t kept = common_prefix(d->prefix.ids, d->prefix.n, q->ids, q->n - 1),
+	       n = common_prefix(d->before.v, d->before.n, q->ids, q->n - 1);
+	n = n > kept ? n : kept;
+	return n >= MIN_SHARED ? n : 0;
+}
+
+/* The next prompt; 0 when there is none. */
+static int next_prompt(struct decoder *d)
+{
+	int rc = d->ended ? 0 : d->io->next(d->io->ctx, &d->prompt);
+	d->sample = 0;
+	if (rc <= 0) {
+		d->ended = 1;
+		d->failed |= rc < 0;
+		d->prompt.samples = 0;
+		return 0;
+	}
+	if (!d->p->max_tokens)
+		return 1;
+	double start = now_seconds();
+	size_t n = shared(d);
+	if (n)
+		prefix_set(&d->prefix, d->prompt.ids, n);
+	GROW(d->before.v, d->before.cap, d->prompt.n);
+	memcpy(d->before.v, d->prompt.ids, d->prompt.n * sizeof *d->before.v);
+	d->before.n = d->prompt.n;
+	d->known = n;
+	d->stats->prompt_seconds += now_seconds() - start;
+	d->stats->prompt_tokens += d->prompt.n;
+	return 1;
+}
+
+/* Puts the next sample into a free slot; 0 when there is none. */
 static int admit(struct decoder *d, struct slot *s)
 {
-	if (d->sample == d->prompt.samples) {
-		int rc = d->ended ? 0 : d->io->next(d->io->ctx, &d->prompt);
-		if (rc <= 0) {
-			d->ended = 1;
-			d->failed |= rc < 0;
-			d->prompt.samples = d->sample = 0;
+	while (d->sample == d->prompt.samples)
+		if (!next_prompt(d))
 			return 0;
-		}
-		d->sample = 0;
-		/* The last token of the prompt goes through the model with each sample's first step. */
-		double start = now_seconds();
-		prefix_set(&d->prefix, d->prompt.ids, d->prompt.n - 1);
-		d->stats->prompt_seconds += now_seconds() - start;
-		d->stats->prompt_tokens += d->prompt.n;
+	struct completion *c = completion_new(d);
+	d->sample++;
+	if (!d->p->max_tokens) {
+		c->finish = FINISH_LENGTH;
+		return 1;
 	}
 	s->cache = cache_fit(s->cache, &s->capacity, d->session, room(d));
-	cache_copy(s->cache, d->prefix.cache);
-	s->c = completion_new(d);
-	d->sample++;
+	s->known = d->known;
+	if (d->known)
+		cache_copy(s->cache, d->prefix.cache);
+	else
+		cache_truncate(s->cache, 0);
+	s->c = c;
 	d->active++;
 	return 1;
 }
 
+/* What the slots' caches lack of their prompts, but for the last token: in few calls. */
+static void prefill(struct decoder *d)
+{
+	double start = now_seconds();
+	for (;;) {
+		size_t n = 0, tokens = 0;
+		for (size_t i = 0; i < d->p->parallel && tokens < d->prefill; i++) {
+			struct slot *s = &d->slots[i];
+			size_t m = s->c ? s->c->prompt.n - 1 - s->known : 0;
+			m = m < d->prefill - tokens ? m : d->prefill - tokens;
+			if (!m)
+				continue;
+			d->seqs[n++] = (struct seq){ s->c->prompt.ids + s->known, m, s->cache };
+			s->known += m;
+			tokens += m;
+		}
+		if (!n)
+			break;
+		model_forward(d->session, d->seqs, n);
+	}
+	d->stats->prompt_seconds += now_seconds() - start;
+}
+
+/* Finished sequences make room for the next ones. */
 static void fill_slots(struct decoder *d)
 {
 	for (size_t i = 0; i < d->p->parallel && !d->failed; i++)
-		if (!d->slots[i].c &&
-			(d->ended && d->sample == d->prompt.samples ? 1 : !admit(d, &d->slots[i])))
+		if (!d->slots[i].c && !admit(d, &d->slots[i]))
 			break;
+	prefill(d);
 }
 
 /* --- a step --- */
@@ -124,7 +191,7 @@ static void fill_slots(struct decoder *d)
 static void keep_logp(
 	struct decoder *d, struct completion *c, const float *logits, uint32_t token, struct sampler *s)
 {
-	size_t vocab = d->model->config.vocab, k = d->p->top, n = c->ids.n;
+	size_t vocab = d->model->config.vocab, k = d->p->top, n = c->n;
 	float lse = kern()->lse(logits, d->inv_temp, vocab);
 	GROW(c->logp, c->cap_logp, n + 1);
 	c->logp[n] = logits[token] * d->inv_temp - lse;
@@ -142,22 +209,12 @@ static void draw(struct decoder *d, size_t i, struct sampler *s)
 	struct slot *slot = d->row[i];
 	struct completion *c = slot->c;
 	const float *logits = d->logits + i * d->model->config.vocab;
-	struct ids past = { 0 };
-	if (d->p->sample.repeat_penalty != 1) {
-		/* Prompt and completion, side by side. */
-		size_t n = c->prompt.n + c->ids.n;
-		GROW(past.v, past.cap, n);
-		memcpy(past.v, c->prompt.ids, c->prompt.n * sizeof *past.v);
-		if (c->ids.n)
-			memcpy(past.v + c->prompt.n, c->ids.v, c->ids.n * sizeof *past.v);
-		past.n = n;
-	}
-	slot->drawn = sampler_draw(s, logits, past.v, past.n, &c->rng);
-	if (slot->drawn != NO_TOKEN)
-		keep_logp(d, c, logits, slot->drawn, s);
-	if (slot->drawn != NO_TOKEN && !isfinite(c->logp[c->ids.n]))
+	slot->drawn = sampler_draw(s, logits, c->all.v, c->all.n, &c->rng);
+	if (slot->drawn == NO_TOKEN)
+		return;
+	keep_logp(d, c, logits, slot->drawn, s);
+	if (!isfinite(c->logp[c->n]))
 		slot->drawn = NO_TOKEN;
-	ids_release(&past);
 }
 
 static int is_eos(const struct decode_params *p, uint32_t id)
@@ -173,14 +230,15 @@ static void add_text(struct decoder *d, struct completion *c)
 {
 	enum { BACK = 8 };
 	const struct tokenizer *t = d->model->tokenizer;
-	size_t from = c->ids.n > BACK ? c->ids.n - BACK : 0, before;
+	size_t n = d->p->text_alone ? c->n : c->all.n, from = n > BACK ? BACK : n, before;
+	const uint32_t *ids = c->all.v + c->all.n - from;
 	if (!t)
 		return;
 	buf_reset(&d->text);
-	tokenizer_decode(t, c->ids.v + from, c->ids.n - 1 - from, 1, &d->text);
+	tokenizer_decode(t, ids, from - 1, 1, &d->text);
 	before = d->text.n;
 	buf_reset(&d->text);
-	tokenizer_decode(t, c->ids.v + from, c->ids.n - from, 1, &d->text);
+	tokenizer_decode(t, ids, from, 1, &d->text);
 	if (d->text.n > before)
 		textout_add(&c->text, d->text.p + before, d->text.n - before);
 }
@@ -188,7 +246,9 @@ static void add_text(struct decoder *d, struct completion *c)
 static void take_token(struct decoder *d, struct slot *s)
 {
 	struct completion *c = s->c;
-	ids_add(&c->ids, s->drawn);
+	ids_add(&c->all, s->drawn);
+	c->ids = c->all.v + c->prompt.n;
+	c->n++;
 	d->stats->tokens++;
 	if (is_eos(d->p, s->drawn))
 		c->finish = FINISH_STOP;
@@ -196,7 +256,7 @@ static void take_token(struct decoder *d, struct slot *s)
 		add_text(d, c);
 	if (c->text.stopped)
 		c->finish = FINISH_STOP;
-	if (!c->finish && (c->ids.n >= d->p->max_tokens || c->prompt.n + c->ids.n >= d->p->context))
+	if (!c->finish && (c->n >= d->p->max_tokens || c->all.n >= d->p->context))
 		c->finish = FINISH_LENGTH;
 	if (c->finish) {
 		textout_end(&c->text);
@@ -213,9 +273,8 @@ static int step(struct decoder *d, struct err *e)
 		struct completion *c = d->slots[i].c;
 		if (!c)
 			continue;
-		const uint32_t *last = c->ids.n ? c->ids.v + c->ids.n - 1 : c->prompt.ids + c->prompt.n - 1;
 		d->row[n] = &d->slots[i];
-		d->seqs[n++] = (struct seq){ last, 1, d->slots[i].cache };
+		d->seqs[n++] = (struct seq){ c->all.v + c->all.n - 1, 1, d->slots[i].cache };
 	}
 	model_forward(d->session, d->seqs, n);
 	model_logits(d->session, NULL, n, d->logits);
@@ -257,11 +316,11 @@ static int give_out(struct decoder *d)
 
 static void decoder_init(struct decoder *d, struct model *m, enum dtype compute)
 {
-	size_t tokens = d->p->parallel > PREFILL_TOKENS ? d->p->parallel : PREFILL_TOKENS;
+	d->prefill = d->p->parallel > PREFILL_TOKENS ? d->p->parallel : PREFILL_TOKENS;
 	d->model = m;
 	d->inv_temp = sample_inv_temp(d->p->sample.temp);
-	d->session = session_new(m, compute, tokens, 0);
-	prefix_init(&d->prefix, d->session, tokens);
+	d->session = session_new(m, compute, d->prefill, 0);
+	prefix_init(&d->prefix, d->session, d->prefill);
 	d->slots = xcalloc(d->p->parallel, sizeof *d->slots);
 	d->seqs = xcalloc(d->p->parallel, sizeof *d->seqs);
 	d->row = xcalloc(d->p->parallel, sizeof(struct slot *));
@@ -285,6 +344,7 @@ static void decoder_release(struct decoder *d)
 	for (size_t i = 0; i < d->nsamplers; i++)
 		sampler_free(d->samplers[i]);
 	prefix_release(&d->prefix);
+	ids_release(&d->before);
 	session_free(d->session);
 	free(d->slots);
 	free(d->seqs);
@@ -304,9 +364,9 @@ int decode_run(struct model *m, enum dtype compute, const struct decode_params *
 		fill_slots(&d);
 		if (d.failed)
 			rc = -1;
-		else if (!d.active)
+		else if (!d.active && !d.first)
 			break;
-		else if ((rc = step(&d, e)) == 0)
+		else if (!d.active || (rc = step(&d, e)) == 0)
 			rc = give_out(&d);
 	}
 	decoder_release(&d);

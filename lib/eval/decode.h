@@ -1,6 +1,7 @@
 /*
  * decode: completions of prompts, several sequences a forward call, in order of prompt and sample.
  *
+ * A finished sequence makes room for the next one at once; prompts that start together are computed together.
  * A prompt is computed once, whatever the number of its samples; what it shares with the prompt before, not
  * at all. Every completion draws from a random stream of its own: neither the batch nor the threads nor the
  * prompts around it change it. Log-probabilities are of softmax(logits / temperature) before penalties and
@@ -20,10 +21,11 @@ struct decode_params {
 	size_t nstops;
 	const uint32_t *eos; /* tokens that end a completion */
 	size_t neos;
-	size_t max_tokens;
-	size_t context;  /* most tokens of prompt and completion together */
-	size_t parallel; /* sequences decoded together */
-	size_t top;      /* the K best log-probabilities of every token */
+	size_t max_tokens; /* 0: completions are empty and end by their length */
+	size_t context;    /* most tokens of prompt and completion together */
+	size_t parallel;   /* sequences decoded together */
+	size_t top;        /* the K best log-probabilities of every token */
+	int text_alone; /* text is what the completion's tokens decode to without the prompt's before them */
 	uint64_t seed;
 };
 
@@ -38,11 +40,12 @@ struct decode_prompt {
 
 struct completion {
 	struct decode_prompt prompt;
-	size_t sample; /* 0 ... samples - 1 */
-	uint64_t seed; /* a run over this prompt alone with this seed gives this completion first */
-	struct ids ids;
-	float *logp;       /* [ids.n] */
-	uint32_t *top_ids; /* [ids.n, top] */
+	size_t sample;       /* 0 ... samples - 1 */
+	uint64_t seed;       /* a run over this prompt alone with this seed gives this completion first */
+	const uint32_t *ids; /* [n] */
+	size_t n;
+	float *logp;       /* [n] */
+	uint32_t *top_ids; /* [n, top] */
 	float *top_logp;
 	struct textout text; /* special tokens left out */
 	enum finish finish;
@@ -50,6 +53,7 @@ struct completion {
 	/* of decode.c */
 	struct completion *next;
 	struct rng rng;
+	struct ids all; /* prompt and completion side by side */
 	size_t cap_logp, cap_top_ids, cap_top_logp, shown;
 };
 

@@ -389,6 +389,7 @@ static int run_generation(struct taskrun *r, struct err *e)
 	p.context = r->o->context;
 	p.parallel = r->o->parallel;
 	p.seed = r->o->seed;
+	p.text_alone = 1; /* as lm-eval decodes */
 	struct decode_io io = { next_prompt, NULL, count_completion, r };
 	r->e = e;
 	int rc = decode_run(r->o->model, r->o->compute, &p, &io, &stats, e);

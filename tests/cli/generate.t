@@ -67,6 +67,34 @@ gen -p The --max-tokens 5 --log log.jsonl -o o.txt
 like "the summary in the log" "$(cat log.jsonl)" '"prompt_tokens":[0-9]+,"prompt_tokens_per_s":.*"tokens":5,"tokens_per_s":'
 gen -p '' --greedy --max-tokens 3 >e.txt
 is "an empty prompt begins with BOS or EOS" $? 0
+printf 'a\n\n\nb\n' | gen --greedy --max-tokens 2 --jsonl >e.jsonl
+is "empty lines are prompts, and lose none behind them" "$(sed 's/{"prompt":"\([^"]*\)".*"group":\([0-9]*\).*/\1\2/' e.jsonl | tr '\n' ' ')" "a0 1 2 b3 "
+is "--max-tokens 0: empty completions" "$(printf 'a\nb\n' | gen -n 2 --max-tokens 0 --jsonl |
+	sed 's/.*"completion":"","prompt_tokens":\[[0-9,]*\],"tokens":\[\],"logprobs":\[\],.*"finish_reason":"length","group":\([01]\).*/\1/' | tr '\n' ' ')" "0 0 1 1 "
+is "... and no text" "$(gen -p x -n 2 --max-tokens 0)" ""
+
+# --- many prompts: of all lengths, with beginnings in common, finished rows replaced; what is alone is the same
+awk 'BEGIN { s = "Once there was a dog who lived in a small house by the river and liked to sing to the sun and the rain";
+	for (i = 0; i < 30; i++) print (i % 3 == 0 ? substr(s, 1, 90) " " i : i % 3 == 1 ? substr(s, 1, i) : substr(s, 30, 3 * i)) }' >many.txt
+gen --jsonl --temp 1 --max-tokens 20 --stop . --batch 1 many.txt >one.jsonl
+for opts in '--batch 5' '--batch 16 -j 1' '--batch 64 -j 2'; do
+	gen --jsonl --temp 1 --max-tokens 20 --stop . $opts many.txt >d.jsonl
+	same "30 prompts with $opts" one.jsonl d.jsonl
+done
+"$BIN/eval" -q -m model --rescore --as logprobs one.jsonl >d.jsonl
+same "and their log-probabilities" one.jsonl d.jsonl
+
+# --- a tokenizer that writes a space before the first word: a completion goes on where its prompt ends
+"$BIN/tokenize" -q -m "$ROOT/tests/ref/tokenizers/identity.model" --eos -o spm.tok docs.jsonl
+check "a small model with a sentencepiece tokenizer" "$BIN/train" -q -o spm --arch llama:depth=1,dim=32,heads=2,context=128 \
+	--tokenizer "$ROOT/tests/ref/tokenizers/identity.model" --steps 30 --batch 4 --context 64 --lr 0.02 spm.tok
+"$BIN/generate" -q -m spm -p 'Once there was' -n 12 --temp 0.8 --max-tokens 12 --ignore-eos --jsonl >s.jsonl
+sed 's/.*"prompt_tokens":\[\([0-9,]*\)\],"tokens":\[\([0-9,]*\)\].*/[\1,\2]/' s.jsonl | "$BIN/tokenize" -q --from-ids -m "$ROOT/tests/ref/tokenizers/identity.model" |
+	"$BIN/tokenize" -q -d -m "$ROOT/tests/ref/tokenizers/identity.model" |
+	sed "s/^{\"text\":\"\(.*\)\"}$/\1/; s/.ufffd/$(printf '\357\277\275')/g" >want.txt
+sed 's/^{"prompt":"\(.*\)","completion":"\(.*\)","prompt_tokens.*/\1\2/' s.jsonl >got.txt
+same "prompt and completion side by side are the text of all tokens" got.txt want.txt
+check "some completion begins with a space" grep -q '"completion":" ' s.jsonl
 
 fails 2 "no model" "generate: -m MODEL is missing" "$BIN/generate" -p x
 fails 2 "prompt and files" "either -p or files" "$BIN/generate" -m model -p x p.jsonl
