@@ -1,6 +1,6 @@
 /*
- * math_text: the parts of the math verifier, private to math_*.c and verify_math.c: from the text of an answer to
- * something plain (math_normal.c), from that to numbers and values of expressions (math_value.c).
+ * math_text: the parts of the math verifier, private to math_*.c and verify_math.c: from the text of an
+ * answer to something plain (math_normal.c), from that to numbers and values of expressions (math_value.c).
  */
 #ifndef QUERN_MATH_TEXT_H
 #define QUERN_MATH_TEXT_H
@@ -23,13 +23,14 @@ static inline int math_letter(char c)
 int math_starts(struct str s, size_t at, const char *word);
 /* Offset behind the brace that closes the one at `at`; 0 when there is none. */
 size_t math_brace_end(struct str s, size_t at);
-/* Length of the number that starts at s[at]: digits with thousands separators (commas or spaces) and a fraction; 0
- * when there is none. */
+/* Length of the number that starts at s[at]: digits with thousands separators (commas or spaces) and a
+ * fraction; 0 when there is none. */
 size_t math_number_len(struct str s, size_t at);
 /* The first (want_last 0) or last number in a text, with its sign, fraction bar or percent sign. */
 struct str math_find_number(struct str s, int want_last);
-/* Content of the last \boxed{}, or the whole row of boxes that commas or "and" join; what follows the last "answer
- * is" or ####; the last formula between dollars or \( \), unless a number follows it. {NULL, 0} when none. */
+/* Content of the last \boxed{}, or the whole row of boxes that commas or "and" join; what follows the last
+ * "answer is" or ####; the last formula between dollars or \( \), unless a number follows it. {NULL, 0} when
+ * none. */
 struct str math_last_boxed(struct str s);
 struct str math_last_marked(struct str s);
 struct str math_last_formula(struct str s);
@@ -38,9 +39,9 @@ struct str math_last_formula(struct str s);
 
 /* What LaTeX marks become, one byte each. */
 enum {
-	MATH_SET = 1,   /* \{ */
-	MATH_SET_END,   /* \} */
-	MATH_MATRIX,    /* \begin{pmatrix}; between cells ',', between rows ';' */
+	MATH_SET = 1, /* \{ */
+	MATH_SET_END, /* \} */
+	MATH_MATRIX,  /* \begin{pmatrix}; between cells ',', between rows ';' */
 	MATH_MATRIX_END,
 	MATH_LE,
 	MATH_GE,
