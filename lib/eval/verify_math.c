@@ -88,7 +88,9 @@ static struct str without_name(struct str s)
 		return s;
 	if (is_name(parts[0]))
 		return parts[n - 1];
-	return !math_number(parts[0], &v) ? s : is_name(parts[n - 1]) ? parts[0] : parts[n - 1];
+	if (!math_number(parts[0], &v))
+		return s;
+	return is_name(parts[n - 1]) ? parts[0] : math_number(parts[n - 1], &v) ? parts[n - 1] : s;
 }
 
 /* --- equality --- */
