@@ -72,7 +72,8 @@ static struct progress progress;
 struct record {
 	struct doc_batch batch;
 	struct doc *doc; /* NULL: -p */
-	struct str text;
+	struct str text; /* of the prompt; a JSON list where has_ids */
+	int has_ids;
 	struct ids ids;
 	size_t written;
 };
@@ -107,6 +108,7 @@ static int encode(struct record *r, struct err *e)
 	if (f && f->value.p[0] != '"') {
 		if (parse_ids(r, f->value, e) < 0)
 			return -1;
+		r->has_ids = 1;
 	} else if (!encoder) {
 		die("%s: has no tokenizer: prompts must be lists of token ids", model_path);
 	} else {
@@ -233,9 +235,13 @@ static const char *const field_names[FIELDS] = { "prompt", "completion", "prompt
 	"logprobs", "temperature", "finish_reason", "group", "seed", "top_logprobs" };
 
 /* The values of a completion as JSON texts, one behind another in b; end[i]: where the i-th ends. */
-static void field_values(const struct completion *c, struct str text, struct buf *b, size_t end[FIELDS])
+static void field_values(
+	const struct completion *c, const struct record *r, struct buf *b, size_t end[FIELDS])
 {
-	json_add_str(b, text.n ? text.p : "", text.n);
+	if (r->has_ids)
+		buf_add(b, r->text.p, r->text.n);
+	else
+		json_add_str(b, r->text.n ? r->text.p : "", r->text.n);
 	end[F_PROMPT] = b->n;
 	json_add_str(b, c->text.text.n ? c->text.text.p : "", c->text.text.n);
 	end[F_COMPLETION] = b->n;
@@ -270,7 +276,7 @@ static void write_json(const struct completion *c, const struct record *r)
 	struct doc_field change[FIELDS];
 	size_t end[FIELDS], n = 0;
 	buf_reset(&values);
-	field_values(c, r->text, &values, end);
+	field_values(c, r, &values, end);
 	const struct doc *d = r->doc && r->doc->format == DOC_JSONL ? r->doc : NULL;
 	for (size_t i = 0; i < FIELDS; i++) {
 		size_t start = i ? end[i - 1] : 0;

@@ -31,6 +31,18 @@ static int usable_answer(const struct json *a)
 	return 1;
 }
 
+/* The key of the i-th verifier's part: its name, numbered where it is not the first of that name. */
+static void add_part_name(struct buf *b, const struct verifier *v, size_t i)
+{
+	size_t same = 1;
+	for (size_t k = 0; k < i; k++)
+		same += v[k].kind == v[i].kind;
+	if (same > 1)
+		buf_addf(b, "\"%s_%zu\"", v[i].kind->name, same);
+	else
+		json_add_cstr(b, v[i].kind->name);
+}
+
 int completion_verify(const struct doc *d, const struct verifier *v, size_t n, const char *answer_field,
 	struct buf *out, struct err *e)
 {
@@ -53,7 +65,7 @@ int completion_verify(const struct doc *d, const struct verifier *v, size_t n, c
 		double r = best_score(&v[i], d->text, answer);
 		sum += r;
 		buf_addc(&parts, i ? ',' : '{');
-		json_add_cstr(&parts, v[i].kind->name);
+		add_part_name(&parts, v, i);
 		buf_addc(&parts, ':');
 		json_add_num(&parts, r);
 	}

@@ -2,8 +2,10 @@
 #include "eval/verify.h"
 
 /* Completions may be hostile: no search goes on over more than this. */
-#define MAX_FORMULA 1000 /* bytes */
-#define MAX_OPEN 100     /* boxes that do not close */
+#define MAX_FORMULA 1000  /* bytes */
+#define MAX_FRACTION 200  /* bytes */
+#define MAX_OPEN 100      /* boxes that do not close */
+#define MAX_OPENINGS 2000 /* formulas that do not */
 
 int math_starts(struct str s, size_t at, const char *word)
 {
@@ -171,11 +173,13 @@ static size_t formula_row(struct str s, size_t at, struct str *row)
 struct str math_last_formula(struct str s)
 {
 	struct str last = none, row;
-	size_t behind = 0;
-	for (size_t i = 0, next; i < s.n; i = next) {
-		next = s.p[i] == '$' || s.p[i] == '\\' ? formula_row(s, i, &row) : 0;
+	size_t behind = 0, open = 0;
+	for (size_t i = 0, next; i < s.n && open < MAX_OPENINGS; i = next) {
+		int may_open = s.p[i] == '$' || s.p[i] == '\\';
+		next = may_open ? formula_row(s, i, &row) : 0;
 		if (!next) {
 			next = i + 1 + (s.p[i] == '\\');
+			open += (size_t)may_open;
 		} else if (row.p) {
 			last = row;
 			behind = next;
@@ -262,8 +266,9 @@ static struct str number_at(struct str s, size_t at)
 	size_t i = at;
 	if (math_starts(s, i, "\\frac") || math_starts(s, i, "\\dfrac") || math_starts(s, i, "\\tfrac")) {
 		size_t a = i + (s.p[i + 1] == 'f' ? 5 : 6);
-		size_t b = a < s.n && s.p[a] == '{' ? math_brace_end(s, a) : 0;
-		size_t end = b && b < s.n && s.p[b] == '{' ? math_brace_end(s, b) : 0;
+		struct str near = { s.p, s.n - i < MAX_FRACTION ? s.n : i + MAX_FRACTION };
+		size_t b = a < near.n && s.p[a] == '{' ? math_brace_end(near, a) : 0;
+		size_t end = b && b < near.n && s.p[b] == '{' ? math_brace_end(near, b) : 0;
 		return end ? (struct str){ s.p + at, end - at } : none;
 	}
 	size_t n = math_number_len(s, i);

@@ -69,6 +69,8 @@ is "--verify math" "$(ev --verify math v.jsonl)" '{"completion":"so \\boxed{1/2}
 is "verifiers add up, fields have other names" \
 	"$(echo '{"c":"a b","gold":"B"}' | ev --verify string:contains,nocase --verify 'regex:^a' --answer-field gold --field c)" \
 	'{"c":"a b","gold":"B","reward":2,"reward_parts":{"string":1,"regex":1}}'
+like "two verifiers of one name keep their parts" \
+	"$(echo '{"completion":"a b"}' | ev --verify regex:a --verify regex:c)" '"reward":1,"reward_parts":{"regex":1,"regex_2":0}'
 echo '{"completion":"1"}' >n.jsonl
 fails 1 "an answer is missing" "n.jsonl:1: answer is no text" "$BIN/eval" --verify math n.jsonl
 fails 2 "an unknown verifier" "unknown verifier 'guess' \(known: math, string, regex\)" "$BIN/eval" --verify guess v.jsonl

@@ -54,6 +54,8 @@ check "another seed, other completions" sh -c '! cmp -s c.jsonl d.jsonl'
 ids=$(gen --jsonl --greedy --max-tokens 1 -p 'Once upon a time' | sed 's/.*"prompt_tokens":\(\[[0-9,]*\]\).*/\1/')
 printf '{"prompt":%s}\n' "$ids" | gen --greedy --max-tokens 20 >b.txt
 same "a prompt may be a list of ids" a.txt b.txt
+like "which stays one under another name" "$(echo '{"q":[5, 6]}' | gen --field q --jsonl --max-tokens 1)" \
+	'^\{"q":\[5, 6\],"prompt":\[5, 6\],"completion":.*"prompt_tokens":\[5,6\]'
 printf 'Once upon a time\nThe\n' | gen --greedy --max-tokens 20 >l.txt
 is "plain text is a prompt a line" "$(head -n "$(wc -l <a.txt)" l.txt)" "$(cat a.txt)"
 word=$(cut -c 2-400 a.txt | tr -d '\n' | cut -d ' ' -f 3)
