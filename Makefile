@@ -21,7 +21,8 @@ KERN_OPT = -O3 -fno-trapping-math
 ifneq (,$(findstring x86_64,$(ARCH)))
 KERN_avx2       = -mavx2 -mfma -mf16c
 KERN_avx512     = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512 $(KERN_avx2)
-KERN_avx512bf16 = $(KERN_avx512) -mavx512bf16
+KERN_avx512vnni = $(KERN_avx512) -mavx512vnni
+KERN_avx512bf16 = $(KERN_avx512vnni) -mavx512bf16
 endif
 
 LIB_SRC  = $(sort $(wildcard lib/*/*.c))

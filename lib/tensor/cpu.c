@@ -34,6 +34,10 @@ int cpu_has(enum cpu_set set)
 		return 0;
 	if (set == CPU_AVX512)
 		return 1;
+	if (!BIT(c, 11)) /* VNNI */
+		return 0;
+	if (set == CPU_AVX512VNNI)
+		return 1;
 	return __get_cpuid_count(7, 1, &a, &b, &c, &d) && BIT(a, 5);
 }
 

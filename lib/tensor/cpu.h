@@ -5,9 +5,10 @@
 #ifndef QUERN_CPU_H
 #define QUERN_CPU_H
 
-enum cpu_set { CPU_AVX2, CPU_AVX512, CPU_AVX512BF16 };
+enum cpu_set { CPU_AVX2, CPU_AVX512, CPU_AVX512VNNI, CPU_AVX512BF16 };
 
-/* CPU_AVX2: with FMA and F16C. CPU_AVX512: F, BW, DQ, VL besides AVX2. CPU_AVX512BF16: besides AVX512. */
+/* CPU_AVX2: with FMA and F16C. CPU_AVX512: F, BW, DQ, VL besides AVX2. CPU_AVX512VNNI: besides AVX512.
+ * CPU_AVX512BF16: besides AVX512VNNI. */
 int cpu_has(enum cpu_set set);
 
 #endif

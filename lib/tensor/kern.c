@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct kern kern_scalar, kern_avx2, kern_avx512, kern_avx512bf16;
+extern const struct kern kern_scalar, kern_avx2, kern_avx512, kern_avx512vnni, kern_avx512bf16;
 
 const struct kern *const kern_table[] = {
 	&kern_scalar,
 #if defined(__x86_64__)
 	&kern_avx2,
 	&kern_avx512,
+	&kern_avx512vnni,
 	&kern_avx512bf16, /* the place of AMX is behind this one */
 #endif
 	NULL,

@@ -4,7 +4,8 @@
  * Intrinsics live only in kern_*.c. kern_rows.h is plain C compiled once per set (sums run in fixed lanes and
  * nothing is contracted, so these give the same bits under every set); products are written per set and may
  * differ between sets in the last bits. The environment variable QUERN_ISA forces a row ("scalar", "avx2",
- * "avx512", "avx512bf16"). Everything here is pure and thread-safe; nothing here starts threads.
+ * "avx512", "avx512vnni", "avx512bf16"). Everything here is pure and thread-safe; nothing here starts
+ * threads.
  *
  * To add a row: kern_NAME.c (with its compiler flags in the Makefile), a set in cpu.h, a line in kern.c's
  * table; tests/unit/test_kern.c then compares it with the scalar row.
@@ -14,6 +15,7 @@
 
 #include "base/err.h"
 #include "tensor/dtype.h"
+#include "tensor/kern_qgemm.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +45,8 @@ struct kern {
 		uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n);
 	void (*repack_bf16)(
 		uint16_t *y, size_t width, const uint16_t *x, size_t ks, size_t js, size_t k, size_t n);
+
+	const struct kern_qgemm *qgemm; /* products with quantised weights */
 
 	/* Rows of n values. */
 	float (*sum)(const float *x, size_t n);

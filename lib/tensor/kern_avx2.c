@@ -2,6 +2,7 @@
 
 #if defined(__x86_64__)
 
+#include "tensor/kern_qtile.h"
 #include "tensor/kern_rows.h"
 #include "tensor/kern_tile.h"
 
@@ -309,6 +310,7 @@ const struct kern kern_avx2 = {
 	.nr16 = NR,
 	.tile_bf16 = tile_bf16,
 	.pack_f32 = pack_f32,
+	.qgemm = &qgemm_row,
 	.pack_bf16 = pack_bf16,
 	.repack_bf16 = repack_bf16,
 	KERN_ROWS,

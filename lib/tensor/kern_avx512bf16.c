@@ -3,6 +3,7 @@
 #if defined(__x86_64__)
 
 #include "tensor/kern_avx512.h"
+#include "tensor/kern_qtile.h"
 
 static int supported(void)
 {
@@ -21,6 +22,7 @@ const struct kern kern_avx512bf16 = {
 	.native_bf16 = 1,
 	.tile_bf16 = tile_bf16,
 	.pack_f32 = pack_f32,
+	.qgemm = &qgemm_row,
 	.pack_bf16 = pack_bf16,
 	.repack_bf16 = repack_bf16,
 	KERN_ROWS,

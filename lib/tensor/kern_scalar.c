@@ -1,3 +1,4 @@
+#include "tensor/kern_qscalar.h"
 #include "tensor/kern_rows.h"
 
 #define MR 4
@@ -60,6 +61,7 @@ const struct kern kern_scalar = {
 	.nr16 = NR,
 	.tile_bf16 = tile_bf16,
 	.pack_f32 = pack_any_f32,
+	.qgemm = &qgemm_row,
 	.pack_bf16 = pack_any_bf16,
 	.repack_bf16 = repack_any_bf16,
 	KERN_ROWS,

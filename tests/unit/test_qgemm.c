@@ -1,0 +1,283 @@
+/* Quantised products: every row of the kernel table against the scalar one, bit for bit, on odd shapes; that
+ * one against ggml's definition of the forms in double; rows and threads. */
+#include "tap.h"
+
+#include "base/mem.h"
+#include "base/par.h"
+#include "base/rng.h"
+#include "tensor/dtype.h"
+#include "tensor/kern.h"
+#include "tensor/qgemm.h"
+
+#include <stdlib.h>
+
+static struct rng rng;
+
+static const struct {
+	const char *name;
+	size_t values, bytes;
+} blocks[QFORMS] = { { "Q8_0", 32, 34 }, { "Q4_0", 32, 18 }, { "Q4_K", 256, 144 }, { "Q6_K", 256, 210 } };
+
+static void put_f16(unsigned char *p, float x)
+{
+	from_f32(p, &x, DTYPE_F16, 1);
+}
+
+static float f16(const unsigned char *p)
+{
+	float x;
+	to_f32(&x, p, DTYPE_F16, 1);
+	return x;
+}
+
+/* Any bytes are weights, but for the f16 scales, which shall be finite. */
+static unsigned char *random_blocks(enum qform f, size_t n, size_t k, size_t *row)
+{
+	*row = (k + blocks[f].values - 1) / blocks[f].values * blocks[f].bytes;
+	unsigned char *b = xmalloc(n * *row + 1);
+	for (size_t i = 0; i < n * *row; i++)
+		b[i] = (unsigned char)rng_u64(&rng);
+	for (size_t i = 0; i < n * *row; i += blocks[f].bytes) {
+		put_f16(b + i + (f == QFORM_6 ? 208 : 0), 0.01f * (float)rng_normal(&rng));
+		if (f == QFORM_4M)
+			put_f16(b + i + 2, 0.01f * (float)rng_normal(&rng));
+	}
+	return b;
+}
+
+/* Value k of a row, straight from ggml-quants.c. */
+static double weight(enum qform f, const unsigned char *row, size_t k)
+{
+	const unsigned char *b = row + k / blocks[f].values * blocks[f].bytes;
+	size_t i = k % blocks[f].values;
+	if (f == QFORM_8)
+		return (double)f16(b) * (signed char)b[2 + i];
+	if (f == QFORM_4)
+		return (double)f16(b) * ((i < 16 ? b[2 + i] & 15 : b[2 + i - 16] >> 4) - 8);
+	if (f == QFORM_4M) {
+		const unsigned char *s = b + 4, *q = b + 16 + i / 64 * 32;
+		size_t g = i / 32;
+		int sc = g < 4 ? s[g] & 63 : (s[g + 4] & 15) | (s[g - 4] >> 6) << 4;
+		int mn = g < 4 ? s[g + 4] & 63 : s[g + 4] >> 4 | (s[g] >> 6) << 4;
+		int v = i % 64 < 32 ? q[i % 32] & 15 : q[i % 32] >> 4;
+		return (double)f16(b) * sc * v - (double)f16(b + 2) * mn;
+	}
+	const unsigned char *ql = b + i / 128 * 64, *qh = b + 128 + i / 128 * 32;
+	size_t l = i % 32, part = i % 128 / 32;
+	int low = part < 2 ? ql[l + part * 32] & 15 : ql[l + (part - 2) * 32] >> 4;
+	int high = qh[l] >> (2 * part) & 3;
+	return (double)f16(b + 208) * (signed char)b[192 + i / 16] * ((low | high << 4) - 32);
+}
+
+struct problem {
+	enum qform f;
+	size_t m, n, k, ldc, row;
+	unsigned char *blocks;
+	float *a, *bias;
+};
+
+static struct problem problem_new(enum qform f, size_t m, size_t n, size_t k)
+{
+	struct problem p = { f, m, n, k, n + 3, 0, NULL, NULL, NULL };
+	p.blocks = random_blocks(f, n, k, &p.row);
+	p.a = xcalloc(m * k + 1, sizeof *p.a);
+	p.bias = xcalloc(n, sizeof *p.bias);
+	for (size_t i = 0; i < m * k; i++)
+		p.a[i] = (float)rng_normal(&rng) * (i / 7 % 5 ? 1 : 30);
+	for (size_t i = 0; i < n; i++)
+		p.bias[i] = (float)rng_normal(&rng);
+	return p;
+}
+
+static void problem_free(struct problem *p)
+{
+	free(p->blocks);
+	free(p->a);
+	free(p->bias);
+}
+
+static float *product(const struct problem *p, int bias, size_t i0, size_t m)
+{
+	struct qpanels b = { p->f, p->k, p->n, NULL };
+	size_t bytes = qpanels_bytes(b.form, b.k, b.n);
+	b.p = mem_alloc(bytes);
+	for (size_t j = 0; j < p->n; j += 2 * QPANEL) /* in two pieces */
+		qpanels_pack(
+			&b, j, p->n - j < 2 * QPANEL ? p->n - j : 2 * QPANEL, p->blocks + j * p->row, p->row);
+	float *c = xcalloc(m * p->ldc, sizeof *c);
+	qgemm(m, p->a + i0 * p->k, p->k, &b, bias ? p->bias : NULL, c, p->ldc);
+	mem_free(b.p, bytes);
+	return c;
+}
+
+/* The activations as they are quantised: nearest even of x / (max |x| / 127). */
+static int right(const struct problem *p, const float *c)
+{
+	for (size_t i = 0; i < p->m; i++) {
+		double *a = xcalloc(p->k, sizeof *a);
+		for (size_t g = 0; g < p->k; g += 32) {
+			size_t n = p->k - g < 32 ? p->k - g : 32;
+			const float *x = p->a + i * p->k + g;
+			float top = 0;
+			for (size_t k = 0; k < n; k++)
+				top = fabsf(x[k]) > top ? fabsf(x[k]) : top;
+			for (size_t k = 0; k < n; k++)
+				a[g + k] = (double)(top / 127) * nearbyintf(x[k] * (127 / top));
+		}
+		for (size_t j = 0; j < p->ldc; j++) {
+			double s = j < p->n ? p->bias[j] : 0, size = fabs(s);
+			for (size_t k = 0; j < p->n && k < p->k; k++) {
+				double t = a[k] * weight(p->f, p->blocks + j * p->row, k);
+				s += t;
+				size += fabs(t);
+			}
+			if (fabs(c[i * p->ldc + j] - s) > 1e-6 * size) {
+				printf("# %zu %zu: %g, want %g\n", i, j, (double)c[i * p->ldc + j], s);
+				free(a);
+				return 0;
+			}
+		}
+		free(a);
+	}
+	return 1;
+}
+
+static int same(const struct problem *p, const float *x, const float *y, size_t m)
+{
+	return memcmp(x, y, m * p->ldc * sizeof *x) == 0;
+}
+
+static void test_shape(enum qform f, size_t m, size_t n, size_t k)
+{
+	struct problem p = problem_new(f, m, n, k);
+	kern_select("scalar");
+	par_set_threads(1);
+	float *with = product(&p, 1, 0, m), *without = product(&p, 0, 0, m);
+	ok(right(&p, with), "%s %zu x %zu x %zu: scalar, as ggml defines it", blocks[f].name, m, n, k);
+	for (size_t i = 1; kern_table[i]; i++) {
+		if (kern_select(kern_table[i]->name) < 0)
+			continue;
+		float *d = product(&p, 1, 0, m), *e = product(&p, 0, 0, m);
+		ok(same(&p, with, d, m) && same(&p, without, e, m), "... the same bits under %s (%s)",
+			kern()->name, kern()->qgemm->name);
+		free(d);
+		free(e);
+	}
+	free(with);
+	free(without);
+	problem_free(&p);
+}
+
+static void test_bits(enum qform f, size_t m, size_t n, size_t k)
+{
+	struct problem p = problem_new(f, m, n, k);
+	int rows = 1, threads = 1;
+	par_set_threads(1);
+	float *c = product(&p, 1, 0, m);
+	for (int j = 2; j <= 5; j++) {
+		par_set_threads(j);
+		float *d = product(&p, 1, 0, m);
+		threads &= same(&p, c, d, m);
+		free(d);
+	}
+	for (size_t i = 0; i < m; i += 1 + i / 3) {
+		size_t count = 1 + i % 9 > m - i ? 1 : 1 + i % 9;
+		float *d = product(&p, 1, i, count);
+		rows &= same(&p, c + i * p.ldc, d, count);
+		free(d);
+	}
+	free(c);
+	ok(rows, "%s %s %zu x %zu x %zu: a row's bits do not depend on the rows beside it", kern()->name,
+		blocks[f].name, m, n, k);
+	ok(threads, "... nor on the number of threads");
+	problem_free(&p);
+}
+
+/* Bytes at the ends of their ranges, where a multiplication might saturate. */
+static void test_extremes(void)
+{
+	enum { K = 64, N = 33 };
+	struct problem p = problem_new(QFORM_8, 2, N, K);
+	for (size_t i = 0; i < K; i++) {
+		p.a[i] = 1;
+		p.a[K + i] = i % 2 ? -1 : 1;
+	}
+	for (size_t j = 0; j < N; j++)
+		for (size_t g = 0; g < K / 32; g++) {
+			unsigned char *b = p.blocks + j * p.row + g * 34;
+			put_f16(b, 1);
+			for (size_t i = 0; i < 32; i++)
+				b[2 + i] = (unsigned char)(j % 2 ? 0x80 : i % 2 ? 0x80 : 0x7f);
+		}
+	for (size_t i = 0; kern_table[i]; i++) {
+		if (kern_select(kern_table[i]->name) < 0)
+			continue;
+		float *c = product(&p, 0, 0, 2);
+		ok(c[0] == -0.5f * K && c[1] == -128 * K && c[p.ldc] == 127.5f * K && c[p.ldc + 1] == 0,
+			"%s: -128 and 127 neither saturate nor wrap", kern()->name);
+		free(c);
+	}
+	problem_free(&p);
+}
+
+/* Zeros, tiny and huge numbers, infinity and NaN. */
+static void test_special(void)
+{
+	static const struct {
+		float value;
+		int finite;
+	} cases[] = { { 0, 1 }, { 1e-44f, 1 }, { 1e-38f, 1 }, { 3e38f, 1 }, { INFINITY, 0 }, { -INFINITY, 0 },
+		{ NAN, 0 } };
+	struct problem p = problem_new(QFORM_4, 3, 17, 96);
+	for (size_t j = 0; j < p.n * p.row; j += 18)
+		put_f16(p.blocks + j, 0x1p-14f);
+	for (size_t i = 0; kern_table[i]; i++) {
+		if (kern_select(kern_table[i]->name) < 0)
+			continue;
+		int good = 1;
+		for (size_t s = 0; s < sizeof cases / sizeof *cases; s++) {
+			for (size_t k = 0; k < 32; k++)
+				p.a[p.k + 32 + k] = k == 5 ? cases[s].value : 0;
+			float *c = product(&p, 0, 0, 3);
+			for (size_t j = 0; j < p.n; j++) {
+				good &= isfinite(c[j]) && isfinite(c[2 * p.ldc + j]);
+				good &= !isfinite(c[p.ldc + j]) == !cases[s].finite;
+			}
+			free(c);
+		}
+		ok(good, "%s: what is not finite stays so, in its own row; the rest does not become it",
+			kern()->name);
+	}
+	problem_free(&p);
+}
+
+int main(void)
+{
+	static const size_t shapes[][3] = { { 1, 1, 32 }, { 2, 33, 64 }, { 5, 16, 288 }, { 9, 47, 512 },
+		{ 23, 129, 768 }, { 3, 64, 2048 + 32 } };
+	rng_init(&rng, 3, 0);
+	for (int f = 0; f < QFORMS; f++)
+		for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+			test_shape((enum qform)f, shapes[s][0], shapes[s][1], shapes[s][2]);
+	/* k that ends inside a block of activations and weights. */
+	test_shape(QFORM_8, 4, 20, 45);
+	for (size_t i = 0; kern_table[i]; i++) {
+		if (kern_select(kern_table[i]->name) < 0) {
+			skip("%s: this machine cannot run it", kern_table[i]->name);
+			continue;
+		}
+		for (int f = 0; f < QFORMS; f++)
+			test_bits((enum qform)f, 40, 75, 512);
+		test_bits(QFORM_8, 6, 450, 3200);
+	}
+	/* More rows than one chunk holds. */
+	kern_select(NULL);
+	test_bits(QFORM_8, 1100, 40, 5120);
+	par_set_threads(2);
+	test_extremes();
+	test_special();
+	struct qpanels none = { QFORM_8, 32, 0, NULL };
+	qgemm(0, NULL, 32, &none, NULL, NULL, 0);
+	qgemm_release();
+	return tap_end();
+}
