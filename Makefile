@@ -15,7 +15,7 @@ ALL_CFLAGS = $(STD) $(WARN) -ffp-contract=off -fno-math-errno -fopenmp -Ilib -MM
 LIBS    = -lpcre2-8 -lutf8proc -lxxhash -lz -lpthread -lm
 LIBS_ALL = $(LDFLAGS) $(SAN) -fopenmp $(LIBS)
 
-ARCH   := $(shell $(CC) -dumpmachine)
+ARCH   := $(shell $(CC) -dumpmachine 2>/dev/null)
 # Kernels are vectorised by the compiler where they are plain C; comparisons there may be made ahead of their branch.
 KERN_OPT = -O3 -fno-trapping-math
 ifneq (,$(findstring x86_64,$(ARCH)))
@@ -114,7 +114,7 @@ bench: all $(BENCHES)
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 demo: deps
-	@$(MAKE) all
+	@$(MAKE) --no-print-directory all
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/demo $(CORPUS)
 
 deps:

@@ -23,6 +23,7 @@ const struct kern kern_avx512vnni = {
 	.pack_f32 = pack_f32,
 	.qgemm = &qgemm_row,
 	.pack_bf16 = pack_bf16,
+	.repack_bf16 = repack_bf16,
 	KERN_ROWS,
 };
 
