@@ -25,7 +25,7 @@ static double lr = 6e-4, min_lr, decay_fraction = 0.2;
 static int schedule = -1, optimiser;
 static const char *betas = "0.9,0.95";
 static double beta1, beta2, eps = 1e-8, weight_decay = 0.1, clip = 1, zloss, momentum = 0.95, adam_lr = NAN;
-static int muon_scale, guard, compute = -1, save_dtype;
+static int muon_scale, guard, recompute, compute = -1, save_dtype;
 static uint64_t save_every = 500, keep, eval_every, eval_tokens;
 static struct opt_list eval_data;
 
@@ -75,6 +75,8 @@ static struct opt opts[] = {
 		OPT_BYTES },
 	{ "dtype", 0, OPT_CHOICE, &compute, "f32|bf16",
 		"of matrix products (bf16 where the processor has it)", OPT_BYTES },
+	{ "recompute", 0, OPT_FLAG, &recompute, NULL,
+		"keep less for the way back and compute it again: less memory, same bytes" },
 	{ "Checkpoints and measures", 0, OPT_HEADING },
 	{ "save-every", 0, OPT_COUNT, &save_every, "N", "updates between checkpoints (0: only the last)" },
 	{ "keep", 0, OPT_COUNT, &keep, "N", "newest checkpoints to keep (0: all)" },
@@ -233,6 +235,7 @@ static void settle_options(struct job *j, const struct config *c)
 		.micro = micro,
 		.context = (size_t)context,
 		.compute = types[compute],
+		.recompute = recompute,
 		.clip = clip,
 		.zloss = zloss,
 		.guard = guard,

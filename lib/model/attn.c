@@ -82,7 +82,9 @@ static void attn_place(
 	size_t f = sizeof(float), T = w->tokens;
 	int wide = w->compute != DTYPE_F32;
 	s->qkv = area_take_act(kept, w, T, a->width);
-	s->wide = wide ? area_take(scratch, mul_size(T, a->width), f) : NULL;
+	/* wide belongs to forward, dqkv to backward: they share their room. */
+	float *room = wide || w->train ? area_take(scratch, mul_size(T, a->width), f) : NULL;
+	s->wide = wide ? room : NULL;
 	s->out = area_take_act(kept, w, T, a->q_width);
 	s->seqs = area_take(scratch, T, sizeof *s->seqs);
 	if (!w->train)
@@ -93,7 +95,7 @@ static void attn_place(
 		s->q_stat = area_take(kept, mul_size(T, 2 * q_groups(a)), f);
 		s->k_stat = area_take(kept, mul_size(T, 2 * k_groups(a)), f);
 	}
-	s->dqkv = area_take(scratch, mul_size(T, a->width), f);
+	s->dqkv = room;
 	s->dqkv_act = wide ? area_take_act(scratch, w, T, a->width) : NULL;
 	s->dout = area_take(scratch, mul_size(T, a->q_width), f);
 }

@@ -92,24 +92,25 @@ static void begin_pass(struct session *s, const struct seq *seqs, size_t nseqs)
 			s->freq, s->rope_factor, c->head_dim, s->positions[t], s->angles + t * c->head_dim);
 }
 
-/* What goes into a step's block. */
-static const void *step_input(const struct session *s, size_t i)
+/* Makes what goes into a step's block. */
+static const void *step_input(struct session *s, size_t i)
 {
-	return s->steps[i].normed ? s->steps[i].normed : s->steps[i].x;
+	const struct step *t = &s->work.net->steps[i];
+	struct step_state *st = &s->steps[i];
+	size_t h = s->work.net->config->hidden, T = s->pass.tokens;
+	if (!t->has_pre)
+		return act_rows(&s->work, T, h, st->x, st->normed);
+	norm_forward(&s->work, &t->pre, T, 1, st->x, h, st->normed, s->work.compute, h, st->pre_stat);
+	return st->normed;
 }
 
-/* out [T, h] = x + post(F(pre(x))); out may be x. */
-static void step_forward(struct session *s, size_t i, float *out)
+/* out [T, h] = x + post(F(in)), in from step_input; out may be x. */
+static void step_output(struct session *s, size_t i, const void *in, float *out)
 {
 	const struct step *t = &s->work.net->steps[i];
 	struct step_state *st = &s->steps[i];
 	size_t h = s->work.net->config->hidden, T = s->pass.tokens;
 	s->pass.step = i;
-	if (t->has_pre)
-		norm_forward(&s->work, &t->pre, T, 1, st->x, h, st->normed, s->work.compute, h, st->pre_stat);
-	else
-		act_rows(&s->work, T, h, st->x, st->normed);
-	const void *in = step_input(s, i);
 	if (!t->has_post) {
 		t->block->forward(t->self, st->block, &s->pass, in, st->x, out);
 		return;
@@ -127,7 +128,7 @@ void model_forward(struct session *s, const struct seq *seqs, size_t nseqs)
 	begin_pass(s, seqs, nseqs);
 	embed(s, n->nsteps ? s->steps[0].x : s->last);
 	for (size_t i = 0; i < n->nsteps; i++)
-		step_forward(s, i, i + 1 < n->nsteps ? s->steps[i + 1].x : s->last);
+		step_output(s, i, step_input(s, i), i + 1 < n->nsteps ? s->steps[i + 1].x : s->last);
 	norm_forward(&s->work, &n->final, s->pass.tokens, 1, s->last, h, s->hidden, s->work.compute, h,
 		s->last_stat);
 	for (size_t i = 0; i < s->pass.nseqs; i++)
@@ -144,17 +145,17 @@ static void step_backward(struct session *s, size_t i)
 	struct step_state *st = &s->steps[i];
 	size_t h = s->work.net->config->hidden, T = s->pass.tokens;
 	const float *dy = s->dres;
-	/* The last step's state is still there from forward. */
+	const void *in = step_input(s, i);
+	/* What the last step keeps is still there from forward. */
 	if (s->recompute && i + 1 < s->work.net->nsteps)
-		step_forward(s, i, s->dx);
+		step_output(s, i, in, s->dx);
 	s->pass.step = i;
 	if (t->has_post) {
 		norm_backward(
 			&s->work, &t->post, T, 1, st->post_in, h, st->post_stat, s->dres, h, s->dy, h, 0);
 		dy = s->dy;
 	}
-	t->block->backward(t->self, st->block, &s->pass, step_input(s, i),
-		act_rows(&s->work, T, h, dy, s->dy_act), s->dx);
+	t->block->backward(t->self, st->block, &s->pass, in, act_rows(&s->work, T, h, dy, s->dy_act), s->dx);
 	if (t->has_pre)
 		norm_backward(&s->work, &t->pre, T, 1, st->x, h, st->pre_stat, s->dx, h, s->dres, h, 1);
 	else
@@ -166,8 +167,8 @@ void model_backward(struct session *s)
 	const struct net *n = s->work.net;
 	size_t h = n->config->hidden;
 	ASSERT(s->work.train);
-	norm_backward(&s->work, &n->final, s->pass.tokens, 1, s->last, h, s->last_stat, s->dhidden, h,
-		s->dres, h, 0);
+	norm_backward(
+		&s->work, &n->final, s->pass.tokens, 1, s->last, h, s->last_stat, s->dres, h, s->dres, h, 0);
 	for (size_t i = n->nsteps; i-- > 0;)
 		step_backward(s, i);
 	embed_backward(s, s->dres);

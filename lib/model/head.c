@@ -86,7 +86,7 @@ void model_head(struct session *s, const struct head_args *a)
 	size_t h = c->hidden, total = rows_with_targets(s, a->targets), head = s->work.net->head;
 	ASSERT(!a->dlogp || s->work.train);
 	if (a->dlogp)
-		memset(s->dhidden, 0, s->pass.tokens * h * sizeof *s->dhidden);
+		memset(s->dres, 0, s->pass.tokens * h * sizeof *s->dres);
 	for (size_t at = 0; at < total; at += s->head_rows) {
 		const uint32_t *rows = s->rows + at;
 		size_t m = total - at < s->head_rows ? total - at : s->head_rows;
@@ -104,6 +104,6 @@ void model_head(struct session *s, const struct head_args *a)
 		linear_backward(&s->work, head, m, s->picked, h, s->dlogits ? s->dlogits : s->logits,
 			c->vocab, s->dpicked, h);
 		for (size_t i = 0; i < m; i++)
-			memcpy(s->dhidden + rows[i] * h, s->dpicked + i * h, h * sizeof *s->dhidden);
+			memcpy(s->dres + rows[i] * h, s->dpicked + i * h, h * sizeof *s->dres);
 	}
 }

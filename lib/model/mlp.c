@@ -47,11 +47,14 @@ static void mlp_place(
 	struct mlp_state *s = state;
 	s->up = area_take_act(kept, w, w->tokens, up_width(m));
 	s->act = area_take_act(scratch, w, w->tokens, m->width);
-	if (w->compute != DTYPE_F32)
-		s->wide = area_take(scratch, mul_size(w->tokens, up_width(m)), sizeof(float));
+	/* wide belongs to forward, dact to backward: they share their room. */
+	int wide = w->compute != DTYPE_F32;
+	size_t width = wide ? up_width(m) : w->train ? m->width : 0;
+	float *room = area_take(scratch, mul_size(w->tokens, width), sizeof(float));
+	s->wide = wide ? room : NULL;
 	if (!w->train)
 		return;
-	s->dact = area_take(scratch, mul_size(w->tokens, m->width), sizeof(float));
+	s->dact = room;
 	s->dup = area_take_act(scratch, w, w->tokens, up_width(m));
 }
 

@@ -28,7 +28,7 @@ static void place_step(struct session *s, size_t i, struct area *kept, struct ar
 	const struct work *w = &s->work;
 	size_t h = w->net->config->hidden, T = s->max_tokens;
 	if (t->has_pre || w->compute != DTYPE_F32)
-		st->normed = area_take_act(kept, w, T, h);
+		st->normed = area_take_act(scratch, w, T, h);
 	if (t->has_pre)
 		st->pre_stat = w->train ? take(kept, T, 2) : NULL;
 	if (t->has_post) {
@@ -68,16 +68,15 @@ static void place(struct session *s, struct area *a, struct area *scratch)
 	s->rows = area_take(a, T, sizeof *s->rows);
 	s->freq = area_take(a, c->head_dim, sizeof *s->freq);
 	s->angles = c->rope.enabled ? take(a, T, c->head_dim) : NULL;
-	s->y = take(a, T, h);
+	s->y = c->post_norm ? take(a, T, h) : NULL;
 	s->last = take(a, T, h);
 	s->hidden = area_take_act(a, &s->work, T, h);
 	s->picked = area_take_act(a, &s->work, s->head_rows, h);
 	s->logits = take(a, s->head_rows, c->vocab);
 	if (s->work.train) {
 		s->last_stat = take(a, T, 2);
-		s->dhidden = take(a, T, h);
 		s->dres = take(a, T, h);
-		s->dy = take(a, T, h);
+		s->dy = c->post_norm ? take(a, T, h) : NULL;
 		s->dx = take(a, T, h);
 		s->dpicked = take(a, s->head_rows, h);
 		if (s->work.compute != DTYPE_F32) {

@@ -9,13 +9,14 @@
 
 /* Logits that exist at a time, about: so many rows of hidden states go through the head together, never all
  * [T, V] of a large vocabulary. The fewer pieces, the fewer times the gradient of the head is walked. */
-#define HEAD_LOGITS ((size_t)16 << 20)
+#define HEAD_LOGITS ((size_t)12 << 20)
 #define HEAD_ROWS_MAX 1024
 
 struct step_state {
 	void *block;      /* the block's own */
 	float *x;         /* [T, h]: the residual stream before the step */
-	void *normed;     /* [T, h]: pre(x), or x, as activations; NULL: x itself is what goes in */
+	void *normed;     /* [T, h]: pre(x), or x, as activations, made anew for backward; NULL: x itself
+			     is what goes in */
 	float *pre_stat;  /* [T, 2] */
 	float *post_in;   /* [T, h]: what the block gave to post */
 	float *post_stat; /* [T, 2] */
@@ -42,8 +43,9 @@ struct session {
 	void *hidden;     /* [T, h]: final(last), activations */
 	float *last_stat; /* [T, 2] */
 
-	/* [T, h]; training only. dy_act: what goes back into a block, as activations */
-	float *dhidden, *dres, *dy, *dx;
+	/* [T, h]; training only. dres: the gradient of the residual stream, of `hidden` between head and
+	 * backward; dy_act: what goes back into a block, as activations */
+	float *dres, *dy, *dx;
 	void *dy_act;
 
 	uint32_t *rows; /* [T]: those that have a target */

@@ -4,12 +4,17 @@
 #include <math.h>
 #include <string.h>
 
+static int session_flags(const struct trainer_config *c)
+{
+	return SESSION_TRAIN | (c->recompute ? SESSION_RECOMPUTE : 0);
+}
+
 void trainer_init(struct trainer *t, const struct trainer_config *c, struct model *m)
 {
 	size_t n = mul_size(c->micro, c->context);
 	*t = (struct trainer){ .c = *c, .model = m };
 	model_want_grads(m);
-	t->session = session_new(m, c->compute, n, SESSION_TRAIN);
+	t->session = session_new(m, c->compute, n, session_flags(c));
 	t->optim = optim_new(&c->optim, m);
 	t->guard.window = c->guard;
 	batch_init(&t->batch, c->rows, c->context, (uint32_t)m->config.vocab);
@@ -82,5 +87,5 @@ struct trainer_memory trainer_memory(const struct trainer_config *c, const struc
 {
 	size_t w = mul_size(m->count, sizeof(float));
 	return (struct trainer_memory){ w, w, optim_bytes(&c->optim, m),
-		session_bytes(&m->config, c->compute, mul_size(c->micro, c->context), SESSION_TRAIN) };
+		session_bytes(&m->config, c->compute, mul_size(c->micro, c->context), session_flags(c)) };
 }

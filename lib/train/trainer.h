@@ -16,6 +16,7 @@ struct trainer_config {
 	size_t micro;  /* of them, that go through the engine at once */
 	size_t context;
 	enum dtype compute;
+	int recompute; /* SESSION_RECOMPUTE */
 	double clip; /* 0: none */
 	double zloss;
 	int guard;

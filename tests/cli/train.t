@@ -76,7 +76,9 @@ run() { out=$1; shift; "$train" -q -o "$out" $small --steps 12 --order file --wa
 run one -j1 a.tok
 run two -j2 a.tok
 run three -j3 a.tok
+run again --recompute a.tok
 same "1 and 2 threads" one/latest/model.safetensors two/latest/model.safetensors
+same "steps computed again" one/latest/model.safetensors again/latest/model.safetensors
 same "1 and 3 threads" one/latest/model.safetensors three/latest/model.safetensors
 run pipe <a.tok
 same "pipe and file" one/latest/model.safetensors pipe/latest/model.safetensors
