@@ -2,6 +2,7 @@
 #include "base/die.h"
 #include "base/mem.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -296,16 +297,16 @@ int map_open(struct map_file *m, const char *path, struct err *e)
 		return err_set(e, "%s: not a regular file", path);
 	}
 	m->n = (size_t)st.st_size;
+	int rc = 0;
 	if (m->n) {
 		void *p = mmap(NULL, m->n, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (p == MAP_FAILED) {
-			close(fd);
-			return err_set(e, "%s: cannot map:", path);
-		}
-		m->p = p;
+		if (p == MAP_FAILED)
+			rc = err_set(e, "%s: cannot map:", path);
+		else
+			m->p = p;
 	}
 	close(fd);
-	return 0;
+	return rc;
 }
 
 void map_close(struct map_file *m)
@@ -339,6 +340,14 @@ int io_register_temp(const char *path)
 	return slot;
 }
 
+static int temp_registered(const char *path)
+{
+	for (int i = 0; i < MAX_TEMPS; i++)
+		if (temp_live[i] && strcmp(temp_names[i], path) == 0)
+			return 1;
+	return 0;
+}
+
 void io_forget_temp(int slot)
 {
 	if (slot >= 0)
@@ -356,7 +365,8 @@ void io_remove_temps(void)
 
 struct writer {
 	int fd, gz, failed, temp_slot;
-	char *name, *temp; /* temp NULL: written in place */
+	char *name;
+	char *temp, *place; /* the temporary name, and what it becomes; NULL: written in place */
 	uint64_t given;
 	char *buf;
 	size_t n;
@@ -403,12 +413,81 @@ static int put(struct writer *w, const void *p, size_t n, int flush)
 	}
 }
 
-/* The folder part of a path and its last component, to be freed: for the temporary name. */
+/* The temporary name beside a file's place. File systems take names of 255 bytes: a long one is cut. */
 static char *temp_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	int dir = slash ? (int)(slash - path + 1) : 0;
-	return xasprintf("%.*s.%s.%ld.tmp", dir, path, path + dir, (long)getpid());
+	return xasprintf("%.*s.%.200s.%ld.tmp", dir, path, path + dir, (long)getpid());
+}
+
+/* The descriptor that a path names, -1 for none. To open such a path again would begin at the file's start,
+ * and its folder is no place for a temporary file. */
+static int named_descriptor(const char *path)
+{
+	static const char *const folders[] = { "/dev/fd/", "/proc/self/fd/" };
+	if (strcmp(path, "/dev/stdout") == 0)
+		return STDOUT_FILENO;
+	if (strcmp(path, "/dev/stderr") == 0)
+		return STDERR_FILENO;
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+		size_t n = strlen(folders[i]);
+		if (strncmp(path, folders[i], n) != 0 || !isdigit((unsigned char)path[n]))
+			continue;
+		char *end;
+		long fd = strtol(path + n, &end, 10);
+		if (!*end && fd <= INT_MAX)
+			return (int)fd;
+	}
+	return -1;
+}
+
+/* A file under its temporary name. What an earlier process of this number left there goes; what this process
+ * still writes there stays. */
+static int open_temp(struct writer *w)
+{
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, fd;
+	if (temp_registered(w->temp)) {
+		errno = EBUSY;
+		return -1;
+	}
+	w->temp_slot = io_register_temp(w->temp);
+	fd = open(w->temp, flags, 0666);
+	if (fd < 0 && errno == EEXIST && unlink(w->temp) == 0)
+		fd = open(w->temp, flags, 0666);
+	if (fd < 0) {
+		io_forget_temp(w->temp_slot);
+		w->temp_slot = -1;
+	}
+	return fd;
+}
+
+/* Opens what w->name names; the descriptor, or -1 with errno. A link is followed, as the shell's > does. */
+static int open_named(struct writer *w)
+{
+	struct stat st;
+	int fd = named_descriptor(w->name);
+	if (fd >= 0)
+		return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int exists = stat(w->name, &st) == 0;
+	if (!*w->name || (exists && S_ISDIR(st.st_mode))) {
+		errno = *w->name ? EISDIR : ENOENT;
+		return -1;
+	}
+	if (exists && !S_ISREG(st.st_mode))
+		return open(w->name, O_WRONLY | O_CLOEXEC);
+	/* A file that may not be written is not replaced either. */
+	if (exists && access(w->name, W_OK) < 0)
+		return -1;
+	char *real = exists ? realpath(w->name, NULL) : NULL;
+	w->place = real ? real : xstrdup(w->name);
+	w->temp = temp_name(w->place);
+	fd = open_temp(w);
+	if (fd < 0) {
+		free(w->temp);
+		w->temp = NULL;
+	}
+	return fd;
 }
 
 struct writer *writer_open(const char *path, struct err *e)
@@ -416,31 +495,16 @@ struct writer *writer_open(const char *path, struct err *e)
 	struct writer *w = xcalloc(1, sizeof *w);
 	w->temp_slot = -1;
 	w->buf = xmalloc(CHUNK);
-	struct stat st;
 	if (!path || strcmp(path, "-") == 0) {
 		w->name = xstrdup("stdout");
 		w->fd = STDOUT_FILENO;
 		return w;
 	}
 	w->name = xstrdup(path);
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-		if (S_ISDIR(st.st_mode)) {
-			err_set(e, "%s: is a directory", path);
-			w->fd = -1;
-			writer_abort(w);
-			return NULL;
-		}
-		w->fd = open(path, O_WRONLY | O_CLOEXEC);
-	} else {
-		w->temp = temp_name(path);
-		w->fd = open(w->temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-		if (w->fd >= 0)
-			w->temp_slot = io_register_temp(w->temp);
-	}
+	w->fd = open_named(w);
 	if (w->fd < 0) {
-		err_set(e, "%s: cannot create:", path);
-		free(w->temp);
-		w->temp = NULL;
+		err_set(e, errno == EBUSY ? "%s: is an output of this command already" : "%s: cannot create:",
+			path);
 		writer_abort(w);
 		return NULL;
 	}
@@ -504,6 +568,7 @@ static void writer_free(struct writer *w)
 	free(w->zbuf);
 	free(w->buf);
 	free(w->temp);
+	free(w->place);
 	free(w->name);
 	free(w);
 }
@@ -523,7 +588,7 @@ int writer_commit(struct writer *w, int sync, struct err *e)
 		w->failed = 1;
 		err_set(&w->err, "%s: cannot write:", w->name);
 	}
-	if (!w->failed && w->temp && rename(w->temp, w->name) < 0) {
+	if (!w->failed && w->temp && rename(w->temp, w->place) < 0) {
 		w->failed = 1;
 		err_set(&w->err, "%s: cannot rename:", w->name);
 	}

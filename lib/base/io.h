@@ -61,8 +61,9 @@ void map_close(struct map_file *m);
 struct writer;
 
 /* Opens for buffered writing. A file is written under a temporary name beside its place (".NAME.PID.tmp") and
- * appears by rename in writer_commit; a name that ends in ".gz" is compressed. /dev/... and pipes are written
- * in place. */
+ * appears by rename in writer_commit; a link is followed; a name that ends in ".gz" is compressed. Devices,
+ * pipes and descriptors (/dev/stdout, /dev/fd/N) are written in place. Two writers of one name do not go
+ * together, and a file without write permission is not replaced. */
 struct writer *writer_open(const char *path, struct err *e);
 const char *writer_name(const struct writer *w);
 uint64_t writer_offset(const struct writer *w); /* bytes given so far */

@@ -37,7 +37,7 @@ struct json *json_load(struct arena *a, const char *path, size_t max, int flags,
 /* Child of an object by key; NULL when absent or when v is NULL or not an object. */
 struct json *json_get(const struct json *v, const char *key);
 /* Typed reads with a fallback when absent or null. A value of another type also gives the fallback: check
- * with json_want first where that is an error. */
+ * with json_is first where that is an error. */
 double json_num(const struct json *v, const char *key, double fallback);
 int64_t json_int(const struct json *v, const char *key, int64_t fallback);
 int json_bool(const struct json *v, const char *key, int fallback);

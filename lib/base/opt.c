@@ -159,6 +159,14 @@ static int takes_value(const struct opt *o)
 	return o->type != OPT_FLAG && o->type != OPT_COUNTER;
 }
 
+static void add_to_list(struct opt_list *l, const char *by, const char *s)
+{
+	GROW(l->v, l->cap, l->n + 1);
+	GROW(l->by, l->by_cap, l->n + 1);
+	l->by[l->n] = by;
+	l->v[l->n++] = s;
+}
+
 static void set(struct opt *o, const char *s)
 {
 	int bad = 0;
@@ -173,14 +181,9 @@ static void set(struct opt *o, const char *s)
 	case OPT_STR:
 		*(const char **)o->var = s;
 		break;
-	case OPT_LIST: {
-		struct opt_list *l = o->var;
-		GROW(l->v, l->cap, l->n + 1);
-		GROW(l->by, l->by_cap, l->n + 1);
-		l->by[l->n] = o->name;
-		l->v[l->n++] = s;
+	case OPT_LIST:
+		add_to_list(o->var, o->name, s);
 		break;
-	}
 	case OPT_INT:
 		bad = parse_int(s, o->var);
 		break;
@@ -385,8 +388,12 @@ char **cmd_init(const struct command *c, int argc, char **argv, int *n)
 	catch (SIGINT);
 	catch (SIGTERM);
 	catch (SIGHUP);
-	/* SIGPIPE becomes an EPIPE that the writer sees, so that temporary files are removed first. */
+	catch (SIGQUIT);
+	catch (SIGXCPU);
+	/* SIGPIPE and SIGXFSZ (a limit on the size of files) become errors that the writer sees, so that
+	 * temporary files are removed first. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	int operands = 0, only_operands = 0;
 	for (int i = 1; i < argc; i++) {
 		char *a = argv[i];
@@ -523,10 +530,9 @@ static int restore_value(struct opt *o, const struct json *v)
 		struct opt_list *l = o->var;
 		l->n = 0;
 		for (size_t i = 0; i < v->n; i++) {
-			if (v->kids[i].type != JSON_STRING)
+			if (v->type != JSON_ARRAY || v->kids[i].type != JSON_STRING)
 				return -1;
-			GROW(l->v, l->cap, l->n + 1);
-			l->v[l->n++] = arena_strndup(&restored, v->kids[i].s.p, v->kids[i].s.n);
+			add_to_list(l, o->name, arena_strndup(&restored, v->kids[i].s.p, v->kids[i].s.n));
 		}
 		return v->type == JSON_ARRAY ? 0 : -1;
 	}
@@ -534,8 +540,9 @@ static int restore_value(struct opt *o, const struct json *v)
 		*(int64_t *)o->var = v->i;
 		return v->type == JSON_NUMBER && v->is_int ? 0 : -1;
 	case OPT_COUNT:
-		*(uint64_t *)o->var = null ? UINT64_MAX : (uint64_t)v->i;
-		return null || (v->type == JSON_NUMBER && v->is_int && v->i >= 0) ? 0 : -1;
+		/* From its text: an int64_t holds half of them. */
+		*(uint64_t *)o->var = UINT64_MAX;
+		return null || (v->type == JSON_NUMBER && parse_count(v->s.p, o->var) == 0) ? 0 : -1;
 	case OPT_NUM:
 	case OPT_DURATION:
 		*(double *)o->var = null ? NAN : v->d;

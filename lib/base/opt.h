@@ -51,12 +51,12 @@ struct opt {
 	const char *arg;  /* name of the value in -h; OPT_CHOICE: the words */
 	const char *help; /* one line; a default is appended */
 	unsigned flags;
-	int given; /* set by opt_parse: how often the option was on the command line */
+	int given; /* set by cmd_init: how often the option was on the command line */
 };
 
 struct opt_common {
 	const char *output;
-	uint64_t threads; /* 0 until opt_parse: then what -j says, or all */
+	uint64_t threads; /* 0 until cmd_init: then what -j says, or all */
 	int quiet, verbose, help, version, skip_bad;
 	uint64_t seed;
 	const char *log;

@@ -14,12 +14,12 @@ fails 1 "a full disk under -o" '^dedup: /dev/full: cannot write: No space left o
 is "a full disk under stdout" "$? $(cat err)" '1 dedup: stdout: cannot write: No space left on device'
 "$d" -h >/dev/full 2>err
 is "and for --help" "$? $(cat err)" '1 dedup: stdout: cannot write: No space left on device'
-# A limit on the size of files stands for a disk that fills in the middle: the signal is turned off as an error.
+# A limit on the size of files stands for a disk that fills in the middle.
 printf old >out
-(trap '' XFSZ && ulimit -f 200 && exec "$d" -q -o out docs.jsonl) 2>err
+(ulimit -f 200 && exec "$d" -q -o out docs.jsonl) 2>err
 is "a disk that fills in the middle" "$? $(cat err)" '1 dedup: out: cannot write: File too large'
 is "leaves the old file and nothing else" "$(cat out)$(left)" old
-(trap '' XFSZ && ulimit -f 200 && exec "$d" -q --near --temp . -o out docs.jsonl) 2>err
+(ulimit -f 200 && exec "$d" -q --near --temp . -o out docs.jsonl) 2>err
 like "a full disk under the temporary file" "$? $(cat err)" '^1 dedup: (\.: cannot write a temporary file|out: cannot write): File too large$'
 fails 1 "a log that cannot be written" '^dedup: /dev/full: cannot write: No space left on device$' "$d" -q --log /dev/full docs.jsonl
 
@@ -58,9 +58,14 @@ signalled() { # SIGNAL IGNORED
 	wait $!
 	rc=$?
 }
-for s in TERM:143 HUP:129; do
+for s in TERM:143 HUP:129 XCPU:152; do
 	signalled ${s%:*} ''
 	is "SIG${s%:*}: exit status, no output, nothing left" "$rc $(ls out 2>/dev/null)$(left)$(cat err)" "${s#*:} "
+done
+# A shell has its background jobs ignore these two.
+for s in INT:130 QUIT:131; do
+	{ cat docs.jsonl; sleep 1; } | timeout --preserve-status -s "${s%:*}" 0.5 "$d" -q -o out 2>err
+	is "SIG${s%:*}: the same" "$? $(ls out 2>/dev/null)$(left)$(cat err)" "${s#*:} "
 done
 signalled HUP HUP
 is "a signal that was ignored stays ignored" "$rc" 0
@@ -78,6 +83,16 @@ is "has the mode that umask gives" "$(ls -l new | cut -c 1-10)" -rw-r-----
 same "an output may be the input" docs2.jsonl docs.jsonl
 "$d" -q -o a.gz docs.jsonl && sleep 1 && "$d" -q -o b.gz docs.jsonl
 same "compressed output has no time in it" a.gz b.gz
+"$d" -q -o /dev/stdout docs.jsonl >got
+same "-o /dev/stdout is stdout, also where that is a file" got docs.jsonl
+{ echo first; "$d" -q -o /dev/fd/3 docs.jsonl 3>&1; } >got
+is "and /dev/fd/3 descriptor 3" "$(head -n 1 got) $(wc -l <got)" "first 20001"
+ln -s target.jsonl link.jsonl && echo old >target.jsonl && "$d" -q -o link.jsonl docs.jsonl
+same "a link is followed" target.jsonl docs.jsonl
+check "and stays a link" test -h link.jsonl
+fails 1 "two outputs of one name" '^filter: same: is an output of this command already$' \
+	"$BIN/filter" -q --rule 'chars > 3' -o same --rejects same docs.jsonl
+fails 1 "an output without a name" '^dedup: : cannot create: No such file' "$d" -q -o '' docs.jsonl
 cat a.gz b.gz >two.jsonl.gz
 "$d" -q two.jsonl.gz >got
 same "several gzip members are one input" got docs.jsonl

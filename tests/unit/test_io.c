@@ -3,6 +3,7 @@
 #include "base/spill.h"
 #include "tap.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -67,7 +68,8 @@ static void test_lines(const char *name)
 	int rc = 1;
 	while ((rc = reader_line_max(r, &line, 500000, &e)) > 0)
 		;
-	ok(rc < 0 && strstr(e.msg, ": a line longer than the 500000 bytes allowed"), "%s: cap of a line", name);
+	ok(rc < 0 && strstr(e.msg, ": a line longer than the 500000 bytes allowed"), "%s: cap of a line",
+		name);
 	reader_close(r);
 	buf_release(&all);
 	buf_release(&b);
@@ -121,7 +123,8 @@ static void test_writer(void)
 			system("test -z \"$(find . -name .keep*)\"") == 0,
 		"nor after an abort, and nothing is left");
 	ok(!writer_open("no/such/x", &e) && strstr(e.msg, "no/such/x: cannot create: "), "%s", e.msg);
-	ok(!writer_open(".", &e) && strstr(e.msg, ".: is a directory"), "%s", e.msg);
+	ok(!writer_open(".", &e) && strstr(e.msg, ".: cannot create: Is a directory"), "%s", e.msg);
+	ok(!writer_open("", &e) && strstr(e.msg, ": cannot create: No such file"), "%s", e.msg);
 	w = writer_open("/dev/full", &e);
 	char *big = xcalloc(1, 1 << 20);
 	ok(w && writer_add(w, big, 1 << 20) < 0, "a full disk fails at the write");
@@ -132,6 +135,57 @@ static void test_writer(void)
 	free(big);
 	ok(!reader_open("nope", &e) && strncmp(e.msg, "nope: cannot open: ", 19) == 0, "%s", e.msg);
 	ok(!reader_open(".", &e) && strcmp(e.msg, ".: is a directory") == 0, "%s", e.msg);
+	buf_release(&b);
+}
+
+/* Where a file appears. */
+static void test_places(void)
+{
+	struct err e;
+	struct buf b = { 0 };
+	char name[252];
+	write_file("target", "old", 3);
+	ok(symlink("target", "link") == 0, "a link");
+	write_file("link", "new", 3);
+	ok(file_read("target", &b, 100, &e) == 0 && strcmp(b.p, "new") == 0, "is followed");
+	ok(system("test -h link") == 0, "and stays one");
+	memset(name, 'n', sizeof name);
+	name[sizeof name - 1] = 0;
+	write_file(name, "x", 1);
+	ok(path_exists(name), "the longest names have room for a temporary one");
+	char *stale = xasprintf(".late.%ld.tmp", (long)getpid());
+	write_file(stale, "of another process", 18);
+	struct writer *w = writer_open("late", &e);
+	ok(w != NULL, "what an earlier process left is no hindrance");
+	ok(!writer_open("late", &e) && strstr(e.msg, "late: is an output of this command already"), "%s",
+		e.msg);
+	writer_add(w, "x", 1);
+	ok(writer_commit(w, 1, &e) == 0 && path_exists("late") && !path_exists(stale), "the first is kept");
+	free(stale);
+	if (geteuid() != 0) {
+		chmod("late", 0444);
+		ok(!writer_open("late", &e) && strstr(e.msg, "late: cannot create: Permission denied"), "%s",
+			e.msg);
+	}
+	buf_release(&b);
+}
+
+/* A descriptor that is a file: in place, from where it stands. */
+static void test_descriptor(void)
+{
+	struct err e;
+	struct buf b = { 0 };
+	int fd = open("log", O_RDWR | O_CREAT, 0666);
+	char *name = xasprintf("/dev/fd/%d", fd);
+	ok(fd >= 0 && write(fd, "one ", 4) == 4, "an open file");
+	struct writer *w = writer_open(name, &e);
+	writer_add(w, "two", 3);
+	ok(w && writer_commit(w, 0, &e) == 0, "written by its descriptor");
+	ok(file_read("log", &b, 100, &e) == 0 && strcmp(b.p, "one two") == 0, "behind what was there");
+	ok(!writer_open("/dev/fd/999", &e) && strstr(e.msg, "/dev/fd/999: cannot create: Bad file"), "%s",
+		e.msg);
+	close(fd);
+	free(name);
 	buf_release(&b);
 }
 
@@ -193,6 +247,8 @@ int main(void)
 	test_lines("packed.gz");
 	test_gzip();
 	test_writer();
+	test_places();
+	test_descriptor();
 	test_spill();
 	test_pipe();
 	char *rm = xasprintf("rm -rf %s", dir);

@@ -1,5 +1,7 @@
 #include "base/opt.h"
 #include "base/die.h"
+#include "base/json.h"
+#include "base/mem.h"
 #include "tap.h"
 
 #include <stdlib.h>
@@ -145,7 +147,31 @@ static void test_parse(void)
 		"\"seed\":42,\"text\":\"x\",\"unset\":null}",
 		"record: what changes bytes, sorted");
 	buf_release(&b);
+}
+
+/* What a run recorded comes back. */
+static void test_restore(void)
+{
+	static const char record[] =
+		"{\"seed\":18446744073709551614,\"list\":[\"r\",\"s\",\"t\"],\"count\":7}";
+	char *operand[32];
+	struct arena a = { 0 };
+	struct err e;
+	struct json *then = json_parse(&a, record, sizeof record - 1, JSON_STRICT, &e);
+	for (struct opt *o = opts; o->name; o++)
+		o->given = 0;
+	parse(operand, "-c 7");
+	ok(opt_restore(opts, then, &e) == 0, "a record that agrees");
+	ok(common.seed == UINT64_MAX - 1, "a count of 64 bits");
+	ok(list.n == 3 && strcmp(list.v[2], "t") == 0 && strcmp(list.by[2], "list") == 0,
+		"a list, with the option that gave it");
+	parse(operand, "-c 8");
+	ok(opt_restore(opts, then, &e) < 0, "another value");
+	ok_str(e.msg, "--count is 8 here, but this run was started with 7", "is named");
+	common.seed = 42;
+	arena_release(&a);
 	free(list.v);
+	free(list.by);
 }
 
 static void test_counts(void)
@@ -186,5 +212,6 @@ int main(void)
 	test_help();
 	test_counts();
 	test_parse();
+	test_restore();
 	return tap_end();
 }
