@@ -182,8 +182,9 @@ static void parse_betas(void)
 static void check_options(void)
 {
 	parse_betas();
-	want(batch > 0 && batch < 1 << 24, "batch", "at least one row");
-	want(context == UINT64_MAX || (context > 0 && context < 1 << 24), "context", "at least 1");
+	want(batch > 0 && batch < 1 << 24, "batch", "a number of rows from 1 to 16777215");
+	want(context == UINT64_MAX || (context > 0 && context < 1 << 24), "context",
+		"a number from 1 to 16777215");
 	want(isfinite(lr) && lr >= 0, "lr", "a rate of at least 0");
 	want(isfinite(min_lr) && min_lr >= 0 && min_lr <= lr, "min-lr", "a rate from 0 to --lr");
 	want(decay_fraction > 0 && decay_fraction <= 1, "decay-fraction", "a share in (0, 1]");

@@ -132,6 +132,17 @@ static int detect_gz(struct reader *r, struct err *e)
 	return 0;
 }
 
+/* Has this stdin had a reader? One takes more than it gives out: what a second would find is chance. */
+static int stdin_taken(const struct stat *st)
+{
+	static struct stat last;
+	static int taken;
+	int again = taken && last.st_dev == st->st_dev && last.st_ino == st->st_ino;
+	taken = 1;
+	last = *st;
+	return again;
+}
+
 struct reader *reader_open(const char *path, struct err *e)
 {
 	struct reader *r = xcalloc(1, sizeof *r);
@@ -156,6 +167,11 @@ struct reader *reader_open(const char *path, struct err *e)
 		}
 		if (S_ISREG(st.st_mode))
 			r->raw_size = (uint64_t)st.st_size;
+		if (r->fd == STDIN_FILENO && stdin_taken(&st)) {
+			err_set(e, "stdin: can be read only once");
+			reader_close(r);
+			return NULL;
+		}
 	}
 	r->cap = CHUNK;
 	r->buf = xmalloc(r->cap);

@@ -23,7 +23,8 @@ struct reader;
  * that was blocked then fails. */
 extern volatile sig_atomic_t io_interrupted;
 
-/* Opens for buffered reading; gzip (also several members) is recognised by its magic. NULL on failure. */
+/* Opens for buffered reading; gzip (also several members) is recognised by its magic. NULL on failure. stdin
+ * can be opened once in a process. */
 struct reader *reader_open(const char *path, struct err *e);
 /* Name for messages: the path, or "stdin". Lives as long as the reader. */
 const char *reader_name(const struct reader *r);

@@ -48,8 +48,9 @@ int json_is(const struct json *v, enum json_type t); /* NULL is no type */
 /* Finds the end of the value that starts at text[at] without building it: the offset behind it, or 0 and a
  * message. Strict like json_parse. For scanners that keep the bytes of fields untouched. */
 size_t json_skip(const char *text, size_t n, size_t at, struct err *e);
-/* Walks the members of the one object in text[0..n) without building anything; white space around it allowed. Every
- * member is checked as json_parse would, so a walk that gets to 0 has seen an object that json_parse accepts. */
+/* Walks the members of the one object in text[0..n) without building anything; white space around it allowed.
+ * Every member is checked as json_parse would, so a walk that gets to 0 has seen an object that json_parse
+ * accepts. */
 struct json_members {
 	const char *text;
 	size_t n, at, count; /* count: members given out */
@@ -57,8 +58,8 @@ struct json_members {
 int json_members_start(struct json_members *m, const char *text, size_t n, struct err *e);
 /* Spans of the next key (a literal, with its quotes) and value. 1, 0 behind the last one, -1 malformed. */
 int json_members_next(struct json_members *m, struct str *key, struct str *value, struct err *e);
-/* The bytes of a string literal that has been checked already (by json_skip or json_members_next) into out, which has
- * room for n bytes; their count. */
+/* The bytes of a string literal that has been checked already (by json_skip or json_members_next) into out,
+ * which has room for n bytes; their count. */
 size_t json_unescape_to(char *out, const char *text, size_t n);
 /* Unescapes the string literal text[0..n), quotes included, onto the end of b. -1 when malformed. */
 int json_unescape(const char *text, size_t n, struct buf *b, struct err *e);

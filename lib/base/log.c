@@ -1,9 +1,12 @@
 #include "base/log.h"
 #include "base/die.h"
+#include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -85,6 +88,27 @@ char *human_seconds(double s, char *out)
 	else
 		snprintf(out, 32, "years");
 	return out;
+}
+
+int log_check(const char *path, struct err *e)
+{
+	struct stat st;
+	int bad;
+	if (stat(path, &st) == 0) {
+		bad = access(path, W_OK) < 0;
+		if (S_ISDIR(st.st_mode)) {
+			errno = EISDIR;
+			bad = 1;
+		}
+	} else {
+		const char *slash = strrchr(path, '/');
+		char *dir = xasprintf("%.*s.", slash ? (int)(slash - path) + 1 : 0, path);
+		bad = !*path || access(dir, W_OK) < 0;
+		int why = errno;
+		free(dir);
+		errno = why;
+	}
+	return bad ? err_set(e, "%s: cannot open:", path) : 0;
 }
 
 int log_append(const char *path, const struct buf *line, struct err *e)

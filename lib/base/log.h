@@ -29,6 +29,10 @@ char *human_bytes(double n, char *out);
 char *human_seconds(double s, char *out);
 char *human_count(double n, char *out);
 
+/* Can such a file be appended to? Nothing is created. -1 when not: better known before the work than after.
+ */
+int log_check(const char *path, struct err *e);
+
 /* Appends one line (a JSON object, newline added) to the file with a single write; creates it. -1 on failure.
  */
 int log_append(const char *path, const struct buf *line, struct err *e);

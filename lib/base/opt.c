@@ -2,6 +2,7 @@
 #include "base/die.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include "base/version.h"
@@ -101,7 +102,8 @@ int parse_count(const char *s, uint64_t *v)
 			return -1;
 		m *= 10;
 	}
-	if (m > UINT64_MAX / scale)
+	/* The largest one stands for "not given". */
+	if (m > UINT64_MAX / scale || m * scale == UINT64_MAX)
 		return -1;
 	*v = m * scale;
 	return 0;
@@ -417,6 +419,11 @@ char **cmd_init(const struct command *c, int argc, char **argv, int *n)
 		}
 	}
 	argv[operands] = NULL;
+	struct err e;
+	if (common.output && !*common.output)
+		die_usage("-o wants a name");
+	if (common.log && log_check(common.log, &e) < 0)
+		die("%s", e.msg);
 	verbosity = common.quiet ? -1 : common.verbose;
 	if (common.threads > 4096)
 		die_usage("-j wants a number of threads up to 4096");

@@ -110,7 +110,7 @@ int opt_restore(struct opt *opts, const struct json *record, struct err *e);
 /* The word of an OPT_CHOICE. */
 const char *opt_choice(const struct opt *o);
 
-/* Parsers of one value, for formats that share the syntax; -1 when malformed. */
+/* Parsers of one value, for formats that share the syntax; -1 when malformed. A count is below UINT64_MAX. */
 int parse_count(const char *s, uint64_t *v);
 int parse_duration(const char *s, double *v);
 int parse_num(const char *s, double *v);

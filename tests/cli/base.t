@@ -21,6 +21,9 @@ is "a disk that fills in the middle" "$? $(cat err)" '1 dedup: out: cannot write
 is "leaves the old file and nothing else" "$(cat out)$(left)" old
 (ulimit -f 200 && exec "$d" -q --near --temp . -o out docs.jsonl) 2>err
 like "a full disk under the temporary file" "$? $(cat err)" '^1 dedup: (\.: cannot write a temporary file|out: cannot write): File too large$'
+fails 1 "a log in a folder that is not there" '^dedup: no/log: cannot open: No such file' "$d" -q -o out2 --log no/log docs.jsonl
+check "is known before the work" test ! -e out2
+fails 1 "a log that is a folder" '^dedup: \.: cannot open: Is a directory' "$d" -q --log . docs.jsonl
 fails 1 "a log that cannot be written" '^dedup: /dev/full: cannot write: No space left on device$' "$d" -q --log /dev/full docs.jsonl
 
 # --- closed pipes and descriptors -------------------------------------------------------------------------------------
@@ -92,11 +95,12 @@ same "a link is followed" target.jsonl docs.jsonl
 check "and stays a link" test -h link.jsonl
 fails 1 "two outputs of one name" '^filter: same: is an output of this command already$' \
 	"$BIN/filter" -q --rule 'chars > 3' -o same --rejects same docs.jsonl
-fails 1 "an output without a name" '^dedup: : cannot create: No such file' "$d" -q -o '' docs.jsonl
+fails 2 "an output without a name" '^dedup: -o wants a name' "$d" -q -o '' docs.jsonl
 cat a.gz b.gz >two.jsonl.gz
 "$d" -q two.jsonl.gz >got
 same "several gzip members are one input" got docs.jsonl
 "$d" -q --format jsonl a.gz /dev/null - <docs.jsonl >got
 same "- is stdin among files" got docs.jsonl
+fails 1 "stdin is read once" '^dedup: stdin: can be read only once$' "$d" -q -o out2 - docs.jsonl -
 is "an empty input gives an empty output" "$("$d" -q </dev/null)" ""
 done_testing

@@ -138,5 +138,6 @@ fails 2 "a threshold above 1" '^dedup: --threshold wants' "$d" --near --threshol
 fails 2 "no threshold" '^dedup: --threshold wants' "$d" --near --threshold nan
 fails 2 "no bands" '^dedup: --bands wants' "$d" --near --bands 0
 fails 2 "too long an n-gram" '^dedup: --ngram wants' "$d" --near --ngram 100
+fails 2 "the longest one" '^dedup: --ngram wants a count' "$d" --near --ngram 18446744073709551615
 fails 2 "no such preset" '^dedup: --preset is one of fineweb\|olmo3' "$d" --preset c4
 done_testing

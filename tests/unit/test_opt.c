@@ -185,10 +185,11 @@ static void test_counts(void)
 		{ "0.1Ki", UINT64_MAX }, { "0x10", UINT64_MAX }, { "1e", UINT64_MAX }, { "1e 1", UINT64_MAX },
 		{ "1e-400", UINT64_MAX }, { "1.2.3", UINT64_MAX },
 		{ "9007199254740993k", UINT64_C(9007199254740993000) },
-		{ "18446744073709551614", UINT64_MAX - 1 }, { "18446744073709551616", UINT64_MAX },
-		{ "99999999999999999999k", UINT64_MAX }, { "", UINT64_MAX }, { " 1", UINT64_MAX },
-		{ "1 ", UINT64_MAX }, { "-1", UINT64_MAX }, { "+1", UINT64_MAX }, { "1.5", UINT64_MAX },
-		{ "1K", UINT64_MAX }, { "1e400", UINT64_MAX }, { "k", UINT64_MAX }, { "1kk", UINT64_MAX } };
+		{ "18446744073709551614", UINT64_MAX - 1 }, { "18446744073709551615", UINT64_MAX },
+		{ "18446744073709551616", UINT64_MAX }, { "99999999999999999999k", UINT64_MAX },
+		{ "", UINT64_MAX }, { " 1", UINT64_MAX }, { "1 ", UINT64_MAX }, { "-1", UINT64_MAX },
+		{ "+1", UINT64_MAX }, { "1.5", UINT64_MAX }, { "1K", UINT64_MAX }, { "1e400", UINT64_MAX },
+		{ "k", UINT64_MAX }, { "1kk", UINT64_MAX } };
 	for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
 		uint64_t v = 0;
 		int rc = parse_count(c[i].s, &v);
