@@ -156,15 +156,16 @@ static void run_verify(const char *path)
 	struct safetensors *ref = safetensors_open(reference, &e);
 	if (!ref)
 		die("%s", e.msg);
+	int compares = !common.output || has_results(ref);
+	if (compares && common.output && strcmp(common.output, "-") == 0)
+		die_usage("-o - would mix with the comparison's lines: name a file");
 	struct model *m = load(path);
 	if (refcheck_run(&v, m, ref, reference, chosen_dtype(DTYPE_F32), grad, &e) < 0)
 		die("%s", e.msg);
 	if (common.output && refcheck_write(&v, m, ref, common.output, &e) < 0)
 		die("%s", e.msg);
 	/* A file without results asks for -o, not for a comparison. */
-	int bad = common.output && !has_results(ref)
-			  ? 0
-			  : refcheck_compare(&v, m, ref, reference, tol, &lines, &e);
+	int bad = compares ? refcheck_compare(&v, m, ref, reference, tol, &lines, &e) : 0;
 	if (lines.n)
 		fwrite(lines.p, 1, lines.n, stdout);
 	if (bad < 0)
@@ -276,6 +277,8 @@ static void check_usage(int n)
 		die_usage("--json goes with --show");
 	if (!show && !reference && !common.output)
 		die_usage("wants -o OUT");
+	if (!show && !reference && to < 0 && str_ends(common.output, ".gguf"))
+		die_usage("-o %s: GGUF is not written by this version", common.output);
 	if (!show && !reference && to == TO_HF && strcmp(common.output, "-") == 0)
 		die_usage("a directory cannot go to stdout: --to safetensors can");
 	if (reference && dtype_choice == 2)

@@ -68,7 +68,8 @@ static struct model *model;
 static struct writer *out;
 static struct err err;
 static struct buf line;
-static uint64_t bad;
+static uint64_t bad, completions;
+static double started; /* now_seconds */
 static struct progress progress;
 
 static enum dtype compute(void)
@@ -265,13 +266,18 @@ static void tick(void *ctx, size_t done, size_t of)
 	progress_tick(&progress, (double)done, NULL);
 }
 
-static void run_task(const char *path)
+static struct task *load_task(const char *path)
 {
 	struct task_overrides o = { num_fewshot, limit, common.skip_bad, 0 };
 	struct task *t = task_load(path, &o, &err);
 	if (!t)
 		die("%s", err.msg);
 	bad += o.skipped;
+	return t;
+}
+
+static void run_task(struct task *t)
+{
 	struct task_options opt = { .model = model,
 		.compute = compute(),
 		.context = window(),
@@ -294,9 +300,24 @@ static struct verifier *checks;
 
 struct verified {
 	struct buf text;
-	uint64_t bad;
+	uint64_t bad, good;
+	double reward;
 	struct err err; /* of the first bad record */
 };
+static double reward; /* of all */
+
+/* The totals of completions: on stderr by the caller, here to the log. */
+static void log_completions(const char *key, double value)
+{
+	if (!common.log)
+		return;
+	buf_reset(&line);
+	buf_addf(&line, "{\"completions\":%llu,\"%s\":", (unsigned long long)completions, key);
+	json_add_num(&line, value);
+	buf_addf(&line, ",\"bad\":%llu,\"seconds\":%.3f}", (unsigned long long)bad, now_seconds() - started);
+	if (log_append(common.log, &line, &err) < 0)
+		die("%s", err.msg);
+}
 
 static void verify_batch(void *ctx, struct doc_batch *b, int thread)
 {
@@ -305,13 +326,19 @@ static void verify_batch(void *ctx, struct doc_batch *b, int thread)
 		b->user = xcalloc(1, sizeof(struct verified));
 	struct verified *v = b->user;
 	buf_reset(&v->text);
-	v->bad = 0;
+	v->bad = v->good = 0;
+	v->reward = 0;
 	for (size_t i = 0; i < b->n; i++) {
+		const struct doc *d = &b->docs[i];
 		struct err e;
-		if (b->docs[i].bad)
-			err_set(&e, "%s", b->docs[i].bad);
-		else if (completion_verify(&b->docs[i], checks, verifiers.n, answer_field, &v->text, &e) == 0)
+		double r;
+		if (d->bad) {
+			err_set(&e, "%s", d->bad);
+		} else if (completion_verify(d, checks, verifiers.n, answer_field, &v->text, &r, &e) == 0) {
+			v->good++;
+			v->reward += r;
 			continue;
+		}
 		if (v->bad++ == 0)
 			v->err = e;
 	}
@@ -324,6 +351,8 @@ static int write_verified(void *ctx, struct doc_batch *b)
 	if (v->bad && !common.skip_bad)
 		die("%s", v->err.msg);
 	bad += v->bad;
+	completions += v->good;
+	reward += v->reward;
 	writer_add(out, v->text.p, v->text.n);
 	return writer_check(out, &err);
 }
@@ -351,6 +380,16 @@ static void run_verify(char **files, size_t n)
 	free(checks);
 }
 
+static void verify_summary(void)
+{
+	double mean = completions ? reward / (double)completions : NAN;
+	if (completions)
+		info("%llu completions, mean reward %.4f", (unsigned long long)completions, mean);
+	else
+		info("0 completions");
+	log_completions("reward", mean);
+}
+
 /* The record of r with its log-probabilities, as the line to write. */
 static int rescored(const struct doc *d, const struct rescore *r)
 {
@@ -372,6 +411,8 @@ static int rescored(const struct doc *d, const struct rescore *r)
 		      : err_set(&err, "%s:%llu: the model's log-probabilities are not finite", d->file,
 				(unsigned long long)d->line);
 }
+
+static uint64_t rescored_tokens;
 
 /* The records of a batch, scored together. */
 static void rescore_batch(struct scorer *s, struct doc_batch *b, struct rescore *r, struct score_item *items)
@@ -396,10 +437,13 @@ static void rescore_batch(struct scorer *s, struct doc_batch *b, struct rescore 
 	for (size_t i = 0; i < b->n; i++) {
 		if (b->docs[i].bad)
 			continue;
-		if (rescored(&b->docs[i], &r[i]) < 0)
+		if (rescored(&b->docs[i], &r[i]) < 0) {
 			skip(err.msg);
-		else
-			writer_add(out, line.p, line.n);
+			continue;
+		}
+		writer_add(out, line.p, line.n);
+		completions++;
+		rescored_tokens += r[i].ids.n - r[i].first;
 	}
 	if (writer_flush(out) < 0 && writer_check(out, &err) < 0)
 		die("%s", err.msg);
@@ -433,6 +477,13 @@ static void run_rescore(char **files, size_t n)
 	docs_close(s);
 }
 
+static void rescore_summary(void)
+{
+	info("%llu completions, %llu tokens", (unsigned long long)completions,
+		(unsigned long long)rescored_tokens);
+	log_completions("tokens", (double)rescored_tokens);
+}
+
 /* --- main --- */
 
 static void check_options(int files)
@@ -459,6 +510,7 @@ int main(int argc, char **argv)
 {
 	int n;
 	char **files = cmd_init(&command, argc, argv, &n);
+	started = now_seconds();
 	check_options(n);
 	if (model_path && kern_check(&err) < 0)
 		die("%s", err.msg);
@@ -469,16 +521,25 @@ int main(int argc, char **argv)
 	out = writer_open(common.output, &err);
 	if (!out)
 		die("%s", err.msg);
+	/* All are read before the first one runs: a slip in the last shows at once. */
+	struct task **loaded = xcalloc(tasks.n, sizeof *loaded);
+	for (size_t i = 0; i < tasks.n; i++)
+		loaded[i] = load_task(tasks.v[i]);
 	if (loss)
 		run_loss(files, (size_t)n);
 	for (size_t i = 0; i < tasks.n; i++)
-		run_task(tasks.v[i]);
+		run_task(loaded[i]);
+	free(loaded);
 	if (verifiers.n)
 		run_verify(files, (size_t)n);
 	if (rescore)
 		run_rescore(files, (size_t)n);
 	if (writer_commit(out, 0, &err) < 0)
 		die("%s", err.msg);
+	if (verifiers.n)
+		verify_summary();
+	if (rescore)
+		rescore_summary();
 	if (bad)
 		warn("%llu bad records skipped", (unsigned long long)bad);
 	buf_release(&line);

@@ -44,7 +44,7 @@ static void add_part_name(struct buf *b, const struct verifier *v, size_t i)
 }
 
 int completion_verify(const struct doc *d, const struct verifier *v, size_t n, const char *answer_field,
-	struct buf *out, struct err *e)
+	struct buf *out, double *reward, struct err *e)
 {
 	static const struct json no_answer = { .type = JSON_STRING };
 	const struct doc_field *f = doc_get(d, answer_field);
@@ -75,6 +75,7 @@ int completion_verify(const struct doc *d, const struct verifier *v, size_t n, c
 		const struct doc_field change[] = { { STR("reward"), { total.p, total.n }, 0 },
 			{ STR("reward_parts"), { parts.p, parts.n }, 0 } };
 		doc_add_changed(out, d, change, 2);
+		*reward = sum;
 	}
 	buf_release(&parts);
 	buf_release(&total);

@@ -9,11 +9,11 @@
 #include "text/doc.h"
 #include "text/tokenizer.h"
 
-/* Appends the record with `reward` (the sum of the verifiers') and `reward_parts` (each verifier's under its
- * name; the second of a name is NAME_2). answer_field: a string, a number or a list of which any is right.
- * -1: the record cannot be verified. Thread-safe. */
+/* Appends the record with `reward` (the sum of the verifiers', also given back) and `reward_parts` (each
+ * verifier's under its name; the second of a name is NAME_2). answer_field: a string, a number or a list of
+ * which any is right. -1: the record cannot be verified. Thread-safe. */
 int completion_verify(const struct doc *d, const struct verifier *v, size_t n, const char *answer_field,
-	struct buf *out, struct err *e);
+	struct buf *out, double *reward, struct err *e);
 
 /* The tokens of a completion, to be scored. */
 struct rescore {

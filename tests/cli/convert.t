@@ -117,6 +117,8 @@ fails 2 "no output" "wants -o OUT" "$C" "$M"
 fails 2 "a directory to stdout" "a directory cannot go to stdout" "$C" --to hf -o - "$M"
 fails 2 "no model" "wants one model" "$C" -o x
 fails 2 "--grad without --verify" "go with --verify" "$C" --grad -o x "$M"
+fails 2 "a GGUF by its name" "^convert: -o x.gguf: GGUF is not written by this version" "$C" -o x.gguf "$M"
+fails 2 "two things to stdout" "^convert: -o - would mix with the comparison's lines" "$C" --verify "$REF/llama-yarn.ref.safetensors" -o - "$M"
 fails 2 "two jobs" "exclude each other" "$C" --show --average "$M" "$M"
 fails 2 "an unknown format" "^convert: --to is one of hf\|safetensors" "$C" --to onnx -o x "$M"
 fails 1 "no room" "^convert: /dev/full: cannot write: " "$C" --to safetensors -o /dev/full "$M"

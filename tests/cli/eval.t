@@ -72,6 +72,15 @@ is "verifiers add up, fields have other names" \
 like "two verifiers of one name keep their parts" \
 	"$(echo '{"completion":"a b"}' | ev --verify regex:a --verify regex:c)" '"reward":1,"reward_parts":{"regex":1,"regex_2":0}'
 echo '{"completion":"1"}' >n.jsonl
+"$BIN/eval" --verify math --log totals.jsonl -o w.jsonl v.jsonl 2>err
+like "the totals of rewards" "$(cat err)" '^eval: [0-9]+ completions, mean reward [01]\.[0-9]{4}$'
+like "and in the log" "$(cat totals.jsonl)" '^\{"completions":[0-9]+,"reward":[0-9.]+,"bad":0,"seconds":[0-9.]+\}$'
+"$BIN/eval" -m model --rescore --log totals.jsonl -o w.jsonl c.jsonl 2>err
+like "the totals of rescoring" "$(cat err)" '^eval: [0-9]+ completions, [0-9]+ tokens$'
+like "and in the log" "$(tail -n 1 totals.jsonl)" '^\{"completions":[0-9]+,"tokens":[0-9]+,"bad":0,"seconds":[0-9.]+\}$'
+fails 1 "a missing task is known before the work" '^eval: none.json: cannot open' "$BIN/eval" -m model --loss --task none.json docs.jsonl
+"$BIN/convert" -q model -o one.safetensors
+fails 1 "stdin for model and data" '^eval: stdin: can be read only once' sh -c "\"$BIN/eval\" -m - --loss - <one.safetensors"
 fails 1 "an answer is missing" "n.jsonl:1: answer is no text" "$BIN/eval" --verify math n.jsonl
 fails 2 "an unknown verifier" "unknown verifier 'guess' \(known: math, string, regex\)" "$BIN/eval" --verify guess v.jsonl
 

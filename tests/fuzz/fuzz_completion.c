@@ -43,10 +43,12 @@ static void check_doc(const struct doc *d, struct rescore *r)
 	struct err e;
 	if (d->bad)
 		return;
-	if (completion_verify(d, verifiers, VERIFIERS, "answer", &out, &e) == 0) {
+	double given;
+	if (completion_verify(d, verifiers, VERIFIERS, "answer", &out, &given, &e) == 0) {
 		struct json *v = json_parse(&a, out.p, out.n, JSON_STRICT, &e);
 		double reward = json_num(v, "reward", -1);
-		if (!(reward >= 0 && reward <= VERIFIERS) || json_get(v, "reward_parts")->n != VERIFIERS)
+		if (!(reward >= 0 && reward <= VERIFIERS) || reward != given ||
+			json_get(v, "reward_parts")->n != VERIFIERS)
 			abort();
 	}
 	if (rescore_read(r, d, VOCAB, CONTEXT, &e) == 0) {
