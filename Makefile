@@ -124,28 +124,30 @@ COMMANDS = $(CMD_SRC:cmd/%.c=%)
 MAN      = $(sort $(wildcard man/*.[1-9]))
 libexec  = $(DESTDIR)$(PREFIX)/libexec/quern
 bindir   = $(DESTDIR)$(PREFIX)/bin
-mandir   = $(DESTDIR)$(PREFIX)/share/man
+share    = $(DESTDIR)$(PREFIX)/share
+mandir   = $(share)/man
 libdir   = $(DESTDIR)$(PREFIX)/lib
 
 # eval is a shell builtin and convert is ImageMagick's: bin/ gets quern-NAME, libexec/quern/ the plain names.
 install: all
-	install -d $(libexec) $(bindir) $(libdir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man7 \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
-	install -m 755 $(PROGS) $(libexec)
-	for c in $(COMMANDS); do ln -sf ../libexec/quern/$$c $(bindir)/quern-$$c; done
-	install -m 644 $B/libquern.a $(libdir)
+	install -d "$(libexec)" "$(bindir)" "$(libdir)" "$(mandir)/man1" "$(mandir)/man5" "$(mandir)/man7" \
+		"$(share)/bash-completion/completions" "$(share)/zsh/site-functions"
+	install -m 755 $(PROGS) "$(libexec)"
+	for c in $(COMMANDS); do ln -sf ../libexec/quern/$$c "$(bindir)/quern-$$c" || exit; done
+	install -m 644 $B/libquern.a "$(libdir)"
 	for m in $(MAN); do \
 		s=$${m##*.}; n=$$(basename $$m); \
 		case $$s:$$n in 1:*) n=quern-$$n;; 5:quern-*|7:quern*) ;; 5:*) n=quern-$$n;; esac; \
-		install -m 644 $$m $(mandir)/man$$s/$$n; done
-	scripts/completions bash $(PROGS) >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/quern
-	for c in $(COMMANDS); do ln -sf quern $(DESTDIR)$(PREFIX)/share/bash-completion/completions/quern-$$c; done
-	scripts/completions zsh $(PROGS) >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_quern
+		install -m 644 $$m "$(mandir)/man$$s/$$n" || exit; done
+	scripts/completions bash $(PROGS) >"$(share)/bash-completion/completions/quern"
+	for c in $(COMMANDS); do ln -sf quern "$(share)/bash-completion/completions/quern-$$c" || exit; done
+	scripts/completions zsh $(PROGS) >"$(share)/zsh/site-functions/_quern"
 
 clean:
 	rm -rf build bin demo
 
+# Tables that a script made stay as it made them.
 format:
-	clang-format -i $$(git ls-files '*.c' '*.h')
+	clang-format -i $$(git ls-files '*.c' '*.h' ':!*_vectors.h')
 
 .PHONY: all units check asan fuzz bench demo deps install clean format
