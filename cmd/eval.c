@@ -347,13 +347,13 @@ static void verify_batch(void *ctx, struct doc_batch *b, int thread)
 static int write_verified(void *ctx, struct doc_batch *b)
 {
 	struct verified *v = b->user;
-	(void)ctx;
 	if (v->bad && !common.skip_bad)
 		die("%s", v->err.msg);
 	bad += v->bad;
 	completions += v->good;
 	reward += v->reward;
 	writer_add(out, v->text.p, v->text.n);
+	progress_tick(&progress, (double)docs_offset(ctx), NULL);
 	return writer_check(out, &err);
 }
 
@@ -372,7 +372,10 @@ static void run_verify(char **files, size_t n)
 		if (verifier_init(&checks[i], verifiers.v[i], &err) < 0)
 			die_usage("%s", err.msg);
 	struct doc_source *s = docs_open(files, n, field ? field : "completion", DOC_JSONL, 0);
-	if (docs_run(s, &job, NULL, (size_t)1 << 18, (int)common.threads, &err) < 0)
+	progress_start(&progress, (double)docs_size(s), "bytes");
+	int rc = docs_run(s, &job, s, (size_t)1 << 18, (int)common.threads, &err);
+	progress_end(&progress);
+	if (rc < 0)
 		die("%s", err.msg);
 	docs_close(s);
 	for (size_t i = 0; i < verifiers.n; i++)
@@ -458,6 +461,7 @@ static void run_rescore(char **files, size_t n)
 	struct score_item *items = NULL;
 	size_t cap_r = 0, cap_items = 0, made = 0;
 	int rc;
+	progress_start(&progress, (double)docs_size(s), "bytes");
 	while ((rc = docs_read(s, &b, (size_t)1 << 18, &err)) > 0) {
 		docs_parse(s, &b);
 		GROW(r, cap_r, b.n);
@@ -465,7 +469,9 @@ static void run_rescore(char **files, size_t n)
 		for (; made < b.n; made++)
 			r[made] = (struct rescore){ 0 };
 		rescore_batch(scorer, &b, r, items);
+		progress_tick(&progress, (double)docs_offset(s), NULL);
 	}
+	progress_end(&progress);
 	if (rc < 0)
 		die("%s", err.msg);
 	for (size_t i = 0; i < made; i++)

@@ -110,13 +110,20 @@ static int fill(struct reader *r, struct err *e)
 	return 0;
 }
 
-/* Turns on decompression when the first two bytes say so. */
+static const unsigned char gzip_magic[] = { 0x1f, 0x8b, 8 };
+
+int is_gzip(const void *p, size_t n)
+{
+	return n >= 2 && memcmp(p, gzip_magic, n < 3 ? n : 3) == 0;
+}
+
+/* Turns on decompression when the first bytes say so. No more of them is waited for than it takes to tell. */
 static int detect_gz(struct reader *r, struct err *e)
 {
-	while (r->end < 2 && !r->eof)
+	while (r->end < sizeof gzip_magic && !r->eof && memcmp(r->buf, gzip_magic, r->end) == 0)
 		if (fill(r, e) < 0)
 			return -1;
-	if (r->end < 2 || (unsigned char)r->buf[0] != 0x1f || (unsigned char)r->buf[1] != 0x8b)
+	if (!is_gzip(r->buf, r->end))
 		return 0;
 	r->raw = xmalloc(r->cap > CHUNK ? r->cap : CHUNK);
 	memcpy(r->raw, r->buf, r->end);

@@ -26,6 +26,9 @@ extern volatile sig_atomic_t io_interrupted;
 /* Opens for buffered reading; gzip (also several members) is recognised by its magic. NULL on failure. stdin
  * can be opened once in a process. */
 struct reader *reader_open(const char *path, struct err *e);
+/* Do these bytes begin a gzip file? Its two bytes of magic and the one method that there is: two alone also
+ * begin every 65536th safetensors file. */
+int is_gzip(const void *p, size_t n);
 /* Name for messages: the path, or "stdin". Lives as long as the reader. */
 const char *reader_name(const struct reader *r);
 /* Bytes taken so far, after decompression. */

@@ -416,21 +416,34 @@ static void add_llama2c_tokenizer(struct model *m, const char *path)
 	free(dir);
 }
 
-/* A regular file, by what stands in it. */
+static struct model *load_compressed_llama2c(const char *path, struct err *e)
+{
+	struct buf b = { 0 };
+	struct model *m = NULL;
+	if (file_read(path, &b, SIZE_MAX / 4, e) == 0)
+		m = llama2c_read((const uint8_t *)b.p, b.n, path, e);
+	buf_release(&b);
+	return m;
+}
+
+/* A regular file, by what stands in it; a name only tells a legacy llama2.c file, which has no magic. */
 static struct model *load_file(const char *path, struct err *e)
 {
 	struct map_file f;
 	struct model *m = NULL;
+	int compressed = str_ends(path, ".bin.gz"), llama2c = compressed || str_ends(path, ".bin");
 	if (map_open(&f, path, e) < 0)
 		return NULL;
 	if (f.n >= 4 && memcmp(f.p, "GGUF", 4) == 0)
 		err_set(e, "%s: GGUF is not read by this version", path);
-	else if (llama2c_is_v1(f.p, f.n) || str_ends(path, ".bin"))
+	else if (compressed && is_gzip(f.p, f.n))
+		m = load_compressed_llama2c(path, e);
+	else if (llama2c_is_v1(f.p, f.n) || llama2c)
 		m = llama2c_read(f.p, f.n, path, e);
 	else
 		m = load_safetensors(path, path, e);
 	map_close(&f);
-	if (m && !m->tokenizer && (str_ends(path, ".bin")))
+	if (m && !m->tokenizer && llama2c)
 		add_llama2c_tokenizer(m, path);
 	return m;
 }

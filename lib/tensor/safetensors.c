@@ -8,7 +8,8 @@
 
 /* The reference implementation's bound on the header. */
 #define MAX_HEADER ((uint64_t)100 << 20)
-/* A pipe is read into memory whole; this bounds what is asked of it, not what a model may be. */
+/* A pipe or compressed file is read into memory whole; this bounds what is asked of it, not what a model may
+ * be. */
 #define MAX_PIPE (SIZE_MAX / 4)
 
 struct safetensors {
@@ -177,15 +178,28 @@ struct safetensors *safetensors_parse(const void *p, size_t n, const char *name,
 	return s;
 }
 
+/* Of a file of this kind, the byte behind the header's length is a brace. */
+static int is_compressed(const struct map_file *m)
+{
+	return is_gzip(m->p, m->n) && m->n > 8 && m->p[8] != '{';
+}
+
 struct safetensors *safetensors_open(const char *path, struct err *e)
 {
 	struct safetensors *s = xcalloc(1, sizeof *s);
 	struct stat st;
-	int pipe = !path || strcmp(path, "-") == 0 || (stat(path, &st) == 0 && !S_ISREG(st.st_mode));
-	int rc = pipe ? file_read(path, &s->pipe, MAX_PIPE, e) : map_open(&s->map, path, e);
-	if (rc == 0 && pipe)
-		rc = parse_header(s, (const uint8_t *)s->pipe.p, s->pipe.n,
-			!path || strcmp(path, "-") == 0 ? "stdin" : path, e);
+	int from_stdin = !path || strcmp(path, "-") == 0, rc = 0;
+	int whole = from_stdin || (stat(path, &st) == 0 && !S_ISREG(st.st_mode));
+	if (!whole)
+		rc = map_open(&s->map, path, e);
+	if (rc == 0 && is_compressed(&s->map)) {
+		map_close(&s->map);
+		whole = 1;
+	}
+	if (rc == 0 && whole)
+		rc = file_read(path, &s->pipe, MAX_PIPE, e);
+	if (rc == 0 && whole)
+		rc = parse_header(s, (const uint8_t *)s->pipe.p, s->pipe.n, from_stdin ? "stdin" : path, e);
 	else if (rc == 0)
 		rc = parse_header(s, s->map.p, s->map.n, path, e);
 	if (rc < 0) {

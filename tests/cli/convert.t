@@ -72,6 +72,13 @@ same "the mean of a model with itself" mean.safetensors back.safetensors
 fails 1 "the mean of different models" "has another config than" "$C" --average -o x "$M" "$REF/llama-yarn.safetensors"
 "$C" -o back.safetensors.gz dir && gzip -dc back.safetensors.gz >plain
 same "a name in .gz is compressed" plain back.safetensors
+check "and can be read" "$C" -o again.safetensors back.safetensors.gz
+same "as what it is" again.safetensors back.safetensors
+"$BIN/train" -q -o tiny --arch llama:depth=1,dim=32,heads=1,vocab=40,context=16 --steps 0
+check "llama2.c's too" "$C" -o packed.bin.gz tiny
+"$C" -o packed.bin tiny
+"$C" -o a.safetensors packed.bin && "$C" -o b.safetensors packed.bin.gz
+same "is the same model" a.safetensors b.safetensors
 "$C" --verify "$R" -o nan.safetensors "$M" >/dev/null
 put_nan nan.safetensors $(($(wc -c <nan.safetensors) - 12)) # the last logit but one; at the end stands the loss
 like "a difference that is no number is shown" "$("$C" --verify nan.safetensors "$M" 2>/dev/null | head -n 1)" \
