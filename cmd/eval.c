@@ -492,6 +492,23 @@ static void rescore_summary(void)
 
 /* --- main --- */
 
+/* Options that say nothing for what is measured here. */
+static void refuse_strangers(void)
+{
+	enum { LOSS = 1, TASK = 2, RESCORE = 4, VERIFY = 8 };
+	static const struct {
+		const char *name;
+		int modes;
+	} only[] = { { "stride", LOSS }, { "format", LOSS }, { "field", LOSS | VERIFY },
+		{ "per-item", LOSS | TASK }, { "limit", TASK }, { "num-fewshot", TASK },
+		{ "bootstrap", TASK }, { "as", RESCORE }, { "temp", RESCORE }, { "answer-field", VERIFY } };
+	int mode = rescore ? RESCORE : verifiers.n ? VERIFY : (loss ? LOSS : 0) | (tasks.n ? TASK : 0);
+	const char *what = rescore ? "--rescore" : verifiers.n ? "--verify" : loss ? "--loss" : "--task";
+	for (size_t i = 0; i < sizeof only / sizeof *only; i++)
+		if (!(only[i].modes & mode))
+			opt_refuse(opts, what, OPT_NAMES(only[i].name));
+}
+
 static void check_options(int files)
 {
 	int modes = (loss || tasks.n) + rescore + (verifiers.n > 0);
@@ -508,6 +525,7 @@ static void check_options(int files)
 		die_usage("--batch is from 1 to 4096");
 	if (!isnan(temp) && !sample_temp_ok(temp))
 		die_usage("--temp is " SAMPLE_TEMP_RANGE ", not %g", temp);
+	refuse_strangers();
 	if (tasks.n && !loss && files)
 		die_usage("--task reads the data that its file names: no operands");
 }

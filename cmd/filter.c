@@ -371,6 +371,8 @@ static void append_log(double seconds)
 
 static void build_sieve(void)
 {
+	opt_refuse(opts, "filtering",
+		OPT_NAMES("label", "ngram", "buckets", "min-count", "epochs", "lr", "temp"));
 	if (model_name && !(run.model = linear_load(model_name, &run.err)))
 		die("%s", run.err.msg);
 	sieve_init(&run.sieve, (enum words_mode)words_mode, run.model);
@@ -525,8 +527,8 @@ static void check_training(void)
 {
 	if (!label_field)
 		die_usage("-t needs --label FIELD");
-	if (steps.n || model_name || annotate || rejects_name)
-		die_usage("-t trains: it goes with no rules and no classifier");
+	opt_refuse(opts, "-t",
+		OPT_NAMES("rules", "rule", "keep", "limit", "model", "annotate", "prefix", "rejects"));
 	if (ngram < 1 || ngram > LINEAR_MAX_NGRAM)
 		die_usage("--ngram wants 1 to %d", LINEAR_MAX_NGRAM);
 	if (buckets < 1 || buckets > LINEAR_MAX_BUCKETS)

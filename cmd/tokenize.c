@@ -717,15 +717,6 @@ static void stream_of_ids(char **files, int n)
 
 /* --- main ----------------------------------------------------------------------------------------------- */
 
-/* Options that say nothing in the mode asked for. */
-static void refuse(const char *mode, const char *const *names)
-{
-	for (; *names; names++)
-		if (opt_find(opts, *names)->given)
-			die_usage("--%s does not go with %s", *names, mode);
-}
-#define NAMES(...) ((const char *const[]){ __VA_ARGS__, NULL })
-
 static void check_usage(void)
 {
 	if (train + decode + from_ids + show > 1)
@@ -733,18 +724,21 @@ static void check_usage(void)
 	if (want_ids + want_count + want_check > 1)
 		die_usage("only one of --ids, --count and --check");
 	if (train)
-		refuse("-t", NAMES("model", "ids", "count", "check", "bos", "eos", "parse-special"));
+		opt_refuse(opts, "-t",
+			OPT_NAMES("model", "ids", "count", "check", "bos", "eos", "parse-special"));
 	else
-		refuse(decode      ? "-d"
+		opt_refuse(opts,
+			decode     ? "-d"
 			: from_ids ? "--from-ids"
 			: show     ? "--show"
 				   : "encoding",
-			NAMES("special", "min-frequency"));
+			OPT_NAMES("special", "min-frequency"));
 	if (decode || from_ids || show)
-		refuse(decode      ? "-d"
+		opt_refuse(opts,
+			decode     ? "-d"
 			: from_ids ? "--from-ids"
 				   : "--show",
-			NAMES("ids", "count", "check", "bos", "eos", "field"));
+			OPT_NAMES("ids", "count", "check", "bos", "eos", "field"));
 	if (!train && !from_ids && vocab != UINT64_MAX)
 		die_usage("--vocab goes with -t and --from-ids");
 	if (from_ids && model && vocab != UINT64_MAX)

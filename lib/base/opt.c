@@ -222,6 +222,13 @@ struct opt *opt_find(struct opt *opts, const char *name)
 	BUG(name);
 }
 
+void opt_refuse(struct opt *opts, const char *mode, const char *const *names)
+{
+	for (; *names; names++)
+		if (opt_find(opts, *names)->given)
+			die_usage("--%s does not go with %s", *names, mode);
+}
+
 static struct opt *by_name(struct opt *opts, const char *name, size_t n)
 {
 	for (struct opt *o = opts; o->name; o++)

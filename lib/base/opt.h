@@ -96,6 +96,10 @@ int cmd_end(void);
 
 /* The option of that name (a bug when there is none). */
 struct opt *opt_find(struct opt *opts, const char *name);
+/* Wrong usage when one of these was given: they say nothing in this mode ("-t", "encoding"). */
+void opt_refuse(struct opt *opts, const char *mode, const char *const *names);
+#define OPT_NAMES(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
 /* The recorded options as one JSON object with sorted keys: every OPT_BYTES or OPT_KEPT option, given or not.
  */
 void opt_record(const struct opt *opts, struct buf *b);

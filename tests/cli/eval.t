@@ -80,6 +80,8 @@ like "the totals of rescoring" "$(cat err)" '^eval: [0-9]+ completions, [0-9]+ t
 like "and in the log" "$(tail -n 1 totals.jsonl)" '^\{"completions":[0-9]+,"tokens":[0-9]+,"bad":0,"seconds":[0-9.]+\}$'
 fails 1 "a missing task is known before the work" '^eval: none.json: cannot open' "$BIN/eval" -m model --loss --task none.json docs.jsonl
 "$BIN/convert" -q model -o one.safetensors
+fails 2 "a temperature changes no loss" '^eval: --temp does not go with --loss$' "$BIN/eval" -m model --loss --temp 0.7 docs.jsonl
+fails 2 "no limit on rewards" '^eval: --limit does not go with --verify$' "$BIN/eval" --verify math --limit 3 v.jsonl
 fails 1 "stdin for model and data" '^eval: stdin: can be read only once' sh -c "\"$BIN/eval\" -m - --loss - <one.safetensors"
 fails 1 "an answer is missing" "n.jsonl:1: answer is no text" "$BIN/eval" --verify math n.jsonl
 fails 2 "an unknown verifier" "unknown verifier 'guess' \(known: math, string, regex\)" "$BIN/eval" --verify guess v.jsonl

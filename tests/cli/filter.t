@@ -75,7 +75,8 @@ is 'with a caret' "$(sed -n '2,3p' err)" '  words > "a"
         ^'
 fails 2 'a condition of --keep' "filter: --keep: no function 'f'" "$f" --keep 'f(1)' in.jsonl
 fails 2 'no label' 'filter: -t needs --label' "$f" -t in.jsonl
-fails 2 'training has no rules' 'filter: -t trains' "$f" -t --label l --rules c4 in.jsonl
+fails 2 'training has no rules' '^filter: --rules does not go with -t$' "$f" -t --label l --rules c4 in.jsonl
+fails 2 'filtering learns nothing' '^filter: --epochs does not go with filtering$' "$f" --rules c4 --epochs 3 in.jsonl
 fails 2 'odd n-grams' 'filter: --ngram wants 1 to 8' "$f" -t --label l --ngram 9 -o x.qlc in.jsonl
 fails 1 'no such file' 'filter: nofile.jsonl: cannot open' "$f" --rule 'true' -o out.jsonl nofile.jsonl
 fails 1 'no such classifier' 'filter: no.qlc: cannot open' "$f" -m no.qlc --keep 'score > .5' in.jsonl

@@ -102,6 +102,12 @@ static void test_gzip(void)
 	two.p[m.n - 6] ^= 1;
 	raw_file("cut", two.p, two.n);
 	ok(file_read("cut", &got, 1 << 20, &e) < 0, "a wrong checksum: %s", e.msg);
+	raw_file("cut", "\x1f\x8b", 2);
+	ok(file_read("cut", &got, 1 << 20, &e) < 0 && strstr(e.msg, "gzip data ends early"), "two bytes: %s",
+		e.msg);
+	buf_reset(&got);
+	raw_file("cut", "\x1f\x8b\0\0", 4);
+	ok(file_read("cut", &got, 1 << 20, &e) == 0 && got.n == 4, "no method of gzip: not gzip");
 	map_close(&m);
 	buf_release(&two);
 	buf_release(&got);
