@@ -17,7 +17,7 @@ struct trainer_config {
 	size_t context;
 	enum dtype compute;
 	int recompute; /* SESSION_RECOMPUTE */
-	double clip; /* 0: none */
+	double clip;   /* 0: none */
 	double zloss;
 	int guard;
 	struct optim_config optim;
