@@ -247,7 +247,9 @@ static void state_json(const struct trainer *t, const struct run_state *s, struc
 	add_u64(b, "tokens", s->tokens);
 	add_u64(b, "updates", t->optim->updates);
 	add_u64(b, "skipped", s->skipped);
-	add_num(b, "seconds", s->seconds);
+	/* The clock only where results hang on it: other runs write the same bytes each time. */
+	if (!isnan(s->totals.time))
+		add_num(b, "seconds", s->seconds);
 	add_u64(b, "position", s->position);
 	add_key(b, "digest");
 	json_add_cstr(b, digest);
@@ -259,7 +261,6 @@ static void state_json(const struct trainer *t, const struct run_state *s, struc
 	add_num(b, "loss", s->loss);
 	add_num(b, "grad_norm", s->grad_norm);
 	add_num(b, "lr", s->lr);
-	add_num(b, "rate", s->rate);
 	add_u64(b, "total_steps", s->totals.steps);
 	add_u64(b, "total_tokens", s->totals.tokens);
 	add_num(b, "total_epochs", s->totals.epochs);
@@ -402,7 +403,7 @@ int ckpt_read_state(const char *run, uint64_t step, struct run_state *s, struct 
 			.loss = json_num(j, "loss", NAN),
 			.grad_norm = json_num(j, "grad_norm", NAN),
 			.lr = json_num(j, "lr", NAN),
-			.rate = json_num(j, "rate", NAN),
+			.rate = NAN,
 			.totals = { get_u64(j, "total_steps"), get_u64(j, "total_tokens"),
 				json_num(j, "total_epochs", NAN), json_num(j, "total_time", NAN) },
 			.limit = get_u64(j, "limit"),

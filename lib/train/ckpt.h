@@ -16,7 +16,7 @@
 struct run_state {
 	uint64_t step;   /* updates done */
 	uint64_t tokens; /* of the data, taken in all */
-	double seconds;  /* spent training, over all parts of the run */
+	double seconds;  /* spent training, over all parts of the run; kept by runs of a given time only */
 	uint64_t skipped;
 
 	uint64_t position; /* rows taken: mapped files in all, a stream in this pass */
@@ -26,7 +26,7 @@ struct run_state {
 	char data[33]; /* mapped files: fingerprint of their content; stream: of its tokenizer */
 	int done;      /* the total that was asked for is reached */
 
-	/* The last update, for its line in the log. */
+	/* The last update, for its line in the log. The rate, tokens a second, is not kept. */
 	double loss, grad_norm, lr, rate;
 
 	struct totals totals;

@@ -155,12 +155,19 @@ static int add_line(struct run *r, int last, struct err *e)
 
 static int open_log(struct run *r, struct err *e)
 {
-	int kept = 0;
+	struct log_past past;
+	struct run_state *s = &r->state;
 	char *path = log_path(r);
-	int rc = runlog_open(&r->log, path, r->state.step, &kept, e);
+	int rc = runlog_open(&r->log, path, s->step, &past, e);
 	free(path);
-	/* Killed between the checkpoint and its line in the log: the line comes now. */
-	return rc == 0 && !kept ? add_line(r, run_finished(r), e) : rc;
+	if (rc < 0)
+		return -1;
+	s->rate = past.rate;
+	if (isnan(s->totals.time))
+		s->seconds = past.seconds;
+	/* Killed between the checkpoint and its line in the log: the line comes now, with the clock of the
+	 * line before. */
+	return past.kept ? 0 : add_line(r, run_finished(r), e);
 }
 
 static int create(struct run *r, struct err *e)

@@ -1,5 +1,6 @@
 #include "train/runlog.h"
 #include "base/io.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -22,35 +23,53 @@ static int64_t line_step(struct str s)
 	return v;
 }
 
+/* The clock of a line; what cannot be read stays as it was. */
+static void line_clock(struct str line, struct log_past *past)
+{
+	struct arena a = { 0 };
+	const struct json *j = json_parse(&a, line.p, line.n, JSON_STRICT, NULL);
+	if (j) {
+		past->seconds = json_num(j, "seconds", past->seconds);
+		past->rate = json_num(j, "tokens_per_s", past->rate);
+	}
+	arena_release(&a);
+}
+
 /* Length of what stays, and where its last line begins. */
-static int keep_lines(
-	const char *path, uint64_t step, int *kept, uint64_t *length, uint64_t *last, struct err *e)
+static int keep_lines(const char *path, uint64_t step, struct log_past *past, uint64_t *length,
+	uint64_t *last, struct err *e)
 {
 	struct reader *r = reader_open(path, e);
 	if (!r)
 		return -1;
 	struct str line;
 	int rc;
+	struct buf newest = { 0 };
 	*length = 0;
 	while ((rc = reader_line(r, &line, e)) > 0) {
 		int64_t s = line_step(line);
 		/* A last line without its newline was cut short. */
 		if (s < 0 || (uint64_t)s > step || reader_offset(r) == *length + line.n)
 			break;
-		*kept |= (uint64_t)s == step;
+		past->kept |= (uint64_t)s == step;
 		*last = *length;
 		*length = reader_offset(r);
+		buf_reset(&newest);
+		buf_add(&newest, line.p, line.n);
 	}
+	if (newest.n)
+		line_clock((struct str){ newest.p, newest.n }, past);
+	buf_release(&newest);
 	reader_close(r);
 	return rc < 0 ? -1 : 0;
 }
 
-int runlog_open(struct runlog *l, const char *path, uint64_t step, int *kept, struct err *e)
+int runlog_open(struct runlog *l, const char *path, uint64_t step, struct log_past *past, struct err *e)
 {
 	uint64_t length = 0, last = 0;
-	int there = 0;
+	*past = (struct log_past){ 0, 0, NAN };
 	*l = (struct runlog){ .path = xstrdup(path), .fd = -1 };
-	if (path_exists(path) && keep_lines(path, step, &there, &length, &last, e) < 0)
+	if (path_exists(path) && keep_lines(path, step, past, &length, &last, e) < 0)
 		return -1;
 	l->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 	off_t size = l->fd < 0 ? 0 : lseek(l->fd, 0, SEEK_END);
@@ -59,17 +78,16 @@ int runlog_open(struct runlog *l, const char *path, uint64_t step, int *kept, st
 	if ((uint64_t)size > length && ftruncate(l->fd, (off_t)length) < 0)
 		return err_set(e, "%s: cannot cut:", path);
 	l->last = last;
-	*kept = there;
 	return 0;
 }
 
 int runlog_has(const char *path, uint64_t step, struct err *e)
 {
 	uint64_t length, last;
-	int there = 0;
+	struct log_past past = { 0, 0, NAN };
 	if (!path_exists(path))
 		return 0;
-	return keep_lines(path, step, &there, &length, &last, e) < 0 ? -1 : there;
+	return keep_lines(path, step, &past, &length, &last, e) < 0 ? -1 : past.kept;
 }
 
 static void field(struct buf *b, const char *key, double v)

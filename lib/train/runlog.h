@@ -13,9 +13,15 @@ struct runlog {
 	uint64_t last; /* where its last line begins */
 };
 
-/* Creates the file, or keeps its lines up to `step`. *kept: the line of `step` is there. A line is written
- * last of all that belongs to its step, so what is there is whole. */
-int runlog_open(struct runlog *l, const char *path, uint64_t step, int *kept, struct err *e);
+/* What a log that was there says. */
+struct log_past {
+	int kept;             /* the line of the step that was asked for is there */
+	double seconds, rate; /* of the last line that stays; 0 and NAN without one */
+};
+
+/* Creates the file, or keeps its lines up to `step`. A line is written last of all that belongs to its step,
+ * so what is there is whole. */
+int runlog_open(struct runlog *l, const char *path, uint64_t step, struct log_past *past, struct err *e);
 /* Only looks: 1 when the file has the line of `step`, 0 when not, -1 unreadable. */
 int runlog_has(const char *path, uint64_t step, struct err *e);
 /* The line of the last update in s, as one write; eval_loss and eval_bpb NAN: not measured. Also to `extra`

@@ -25,7 +25,9 @@ cut_back part 14
 out=$("$train" -o part --steps 30 --lr 6e-4 --eval-data b.tok --eval-every 10 a.tok 2>&1)
 like "it goes on by itself and says so" "$out" "^train: part: goes on from step 14"
 same "one run and a resumed one: same weights" whole/latest/model.safetensors part/latest/model.safetensors
+same "and the same state" whole/latest/state.safetensors part/latest/state.safetensors
 is "and the same log, no line twice" "$(log part)" "$(log whole)"
+check "whose clock goes on" awk -F '"seconds":' '{ t = $2 + 0; if (t < last) exit 1; last = t }' part/log.jsonl
 cp -r whole again
 cut_back again 28
 sed '$d' again/log.jsonl >l && printf '{"step":30,"tok' >>l && mv l again/log.jsonl

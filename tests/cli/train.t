@@ -80,6 +80,7 @@ run again --recompute a.tok
 same "1 and 2 threads" one/latest/model.safetensors two/latest/model.safetensors
 same "steps computed again" one/latest/model.safetensors again/latest/model.safetensors
 same "1 and 3 threads" one/latest/model.safetensors three/latest/model.safetensors
+same "the state of a run does not depend on threads or the clock" one/latest/state.safetensors two/latest/state.safetensors
 run pipe <a.tok
 same "pipe and file" one/latest/model.safetensors pipe/latest/model.safetensors
 gzip -c a.tok >a.tok.gz

@@ -187,9 +187,9 @@ static void test_log(void)
 	struct runlog l;
 	struct err e = { { 0 } };
 	struct buf b = { 0 };
-	int kept;
+	struct log_past past;
 	char *path = path_join(run, "log.jsonl");
-	ok(runlog_open(&l, path, 0, &kept, &e) == 0 && !kept, "a new log");
+	ok(runlog_open(&l, path, 0, &past, &e) == 0 && !past.kept && past.seconds == 0, "a new log");
 	for (uint64_t n = 1; n <= 5; n++) {
 		struct run_state s = { .step = n, .loss = 1.5, .rate = 10.4, .seconds = 0.12345 };
 		runlog_add(&l, &s, n == 3 ? 2.5 : NAN, NAN, NULL, &e);
@@ -197,7 +197,8 @@ static void test_log(void)
 	runlog_undo(&l, &e);
 	runlog_close(&l);
 	ok(runlog_has(path, 4, &e) == 1 && runlog_has(path, 5, &e) == 0, "the last line was taken back");
-	ok(runlog_open(&l, path, 3, &kept, &e) == 0 && kept, "goes on behind step 3");
+	ok(runlog_open(&l, path, 3, &past, &e) == 0 && past.kept && past.seconds == 0.123 && past.rate == 10,
+		"goes on behind step 3, with its clock");
 	runlog_close(&l);
 	file_read(path, &b, 1 << 20, &e);
 	ok(strstr(b.p, "\"step\":3,") && !strstr(b.p, "\"step\":4,"), "later lines are cut off");
@@ -205,7 +206,7 @@ static void test_log(void)
 		       "\"seconds\":0.123}\n") != NULL,
 		"the fields of a line");
 	ok(strstr(b.p, ",\"eval_loss\":2.5}\n") != NULL, "a measure");
-	ok(runlog_open(&l, path, 9, &kept, &e) == 0 && !kept, "a step that was never written");
+	ok(runlog_open(&l, path, 9, &past, &e) == 0 && !past.kept, "a step that was never written");
 	runlog_close(&l);
 	buf_release(&b);
 	free(path);
