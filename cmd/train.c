@@ -25,7 +25,7 @@ static double lr = 6e-4, min_lr, decay_fraction = 0.2;
 static int schedule = -1, optimiser;
 static const char *betas = "0.9,0.95";
 static double beta1, beta2, eps = 1e-8, weight_decay = 0.1, clip = 1, zloss, momentum = 0.95, adam_lr = NAN;
-static int muon_scale, guard, recompute, compute = -1, save_dtype;
+static int muon_scale, optim_state, guard, recompute, compute = -1, save_dtype;
 static uint64_t save_every = 500, keep, eval_every, eval_tokens;
 static struct opt_list eval_data;
 
@@ -68,6 +68,8 @@ static struct opt opts[] = {
 	{ "muon-scale", 0, OPT_CHOICE, &muon_scale, MUON_SCALE_WORDS, "muon: size of its updates",
 		OPT_BYTES },
 	{ "adam-lr", 0, OPT_NUM, &adam_lr, "X", "muon: rate of embeddings, head and vectors (that of --lr)",
+		OPT_BYTES },
+	{ "optim-state", 0, OPT_CHOICE, &optim_state, MOMENT_WORDS, "type of what the optimiser remembers",
 		OPT_BYTES },
 	{ "clip", 0, OPT_NUM, &clip, "X", "longest gradient (0: any)", OPT_BYTES },
 	{ "zloss", 0, OPT_NUM, &zloss, "C", "adds C times the mean square of the log-sum-exp", OPT_BYTES },
@@ -241,7 +243,7 @@ static void settle_options(struct job *j, const struct config *c)
 		.zloss = zloss,
 		.guard = guard,
 		.optim = { optimiser, beta1, beta2, eps, weight_decay, momentum, muon_scale,
-			lr > 0 ? adam_lr / lr : 1, types[compute] },
+			lr > 0 ? adam_lr / lr : 1, types[compute], optim_state, common.seed },
 	};
 }
 

@@ -71,6 +71,13 @@ struct kern {
 		float beta1, float beta2, float eps, float decay, float c1, float c2);
 	void (*to_bf16)(uint16_t *y, const float *x, size_t n);
 	void (*of_bf16)(float *y, const uint16_t *x, size_t n);
+	/* To one of the two neighbours in bf16, the nearer the likelier: x is the mean of what may come out.
+	 * For finite values; key says which random numbers. */
+	void (*random_bf16)(uint16_t *y, const float *x, uint64_t key, size_t n);
+	/* The 8-bit code of kern_moment.h: a block's values as shares of the largest magnitude, which is
+	 * returned. Without a sign they are at least 0, and what is above 0 stays so. */
+	float (*code8_write)(uint8_t *q, const float *x, int is_signed, size_t n);
+	void (*code8_read)(float *y, const uint8_t *q, float scale, int is_signed, size_t n);
 	/* Norms (Zhang & Sennrich 2019; Ba et al. 2016): y = (x - mean) r w + b, r = 1 / sqrt(mean((x -
 	 * mean)^2) + eps); mean is 0 unless `centred`; b may be NULL. stat (may be NULL) gets mean and r. y
 	 * is of type t, f32 or bf16; it may be x. */

@@ -276,11 +276,25 @@ static void state_json(const struct trainer *t, const struct run_state *s, struc
 	buf_addc(b, '}');
 }
 
-static void declare(struct safetensors_writer *w, const char *kind, const struct param *p)
+static const enum dtype moment_dtypes[] = { DTYPE_F32, DTYPE_BF16, DTYPE_U8 };
+
+static void declare(
+	struct safetensors_writer *w, const char *kind, enum dtype t, const struct param *p, size_t blocks)
 {
 	char *name = xasprintf("%s.%s", kind, p->name);
-	safetensors_writer_declare(w, name, DTYPE_F32, p->ndim, p->shape);
+	safetensors_writer_declare(w, name, t, p->ndim, p->shape);
 	free(name);
+	if (!blocks)
+		return;
+	name = xasprintf("%s_scale.%s", kind, p->name);
+	safetensors_writer_declare(w, name, DTYPE_F32, 1, &blocks);
+	free(name);
+}
+
+static int write_moment(struct safetensors_writer *w, const struct moment *m)
+{
+	int rc = safetensors_writer_data(w, m->v, m->count * dtype_size(moment_dtypes[m->type]));
+	return rc == 0 && m->scale ? safetensors_writer_f32(w, m->scale, moment_blocks(m)) : rc;
 }
 
 static int write_state(
@@ -297,13 +311,14 @@ static int write_state(
 	safetensors_writer_meta(st, "run", json.p, json.n);
 	buf_release(&json);
 	for (size_t i = 0; i < o->nstates; i++)
-		declare(st, o->states[i].kind, &m->params[o->states[i].param]);
+		declare(st, o->states[i].kind, moment_dtypes[o->states[i].m.type],
+			&m->params[o->states[i].param], moment_blocks(&o->states[i].m));
 	for (size_t i = 0; master && i < m->nparams; i++)
-		declare(st, "master", &m->params[i]);
+		declare(st, "master", DTYPE_F32, &m->params[i], 0);
 	/* The writer's first failure sticks; writer_commit reports it. */
 	int rc = safetensors_writer_begin(st, w);
 	for (size_t i = 0; rc == 0 && i < o->nstates; i++)
-		rc = safetensors_writer_f32(st, o->states[i].v, m->params[o->states[i].param].count);
+		rc = write_moment(st, &o->states[i].m);
 	for (size_t i = 0; rc == 0 && master && i < m->nparams; i++)
 		rc = safetensors_writer_f32(st, m->params[i].w, m->params[i].count);
 	if (rc == 0)
@@ -421,17 +436,28 @@ int ckpt_read_state(const char *run, uint64_t step, struct run_state *s, struct 
 	return rc;
 }
 
-static int read_tensor(const struct safetensors *st, const char *name, const char *kind,
-	const struct param *p, float *to, struct err *e)
+/* Tensor KIND[_scale].NAME, of count values. */
+static int read_tensor(const struct safetensors *st, const char *file, const char *kind, const char *suffix,
+	const char *name, enum dtype t, size_t count, void *to, struct err *e)
 {
-	char *key = xasprintf("%s.%s", kind, p->name);
+	char *key = xasprintf("%s%s.%s", kind, suffix, name);
 	const struct tensor_view *v = safetensors_get(st, key);
 	int rc = 0;
-	if (!v || v->dtype != DTYPE_F32 || v->count != p->count)
-		rc = err_set(e, "%s: tensor %s is missing or has another shape", name, key);
+	if (!v || v->dtype != t || v->count != count)
+		rc = err_set(e, "%s: tensor %s is missing or has another type or shape", file, key);
 	else
-		memcpy(to, v->data, v->count * sizeof *to);
+		memcpy(to, v->data, count * dtype_size(t));
 	free(key);
+	return rc;
+}
+
+static int read_moment(const struct safetensors *st, const char *file, const struct optim_state *s,
+	const char *name, struct err *e)
+{
+	const struct moment *m = &s->m;
+	int rc = read_tensor(st, file, s->kind, "", name, moment_dtypes[m->type], m->count, m->v, e);
+	if (rc == 0 && m->scale)
+		rc = read_tensor(st, file, s->kind, "_scale", name, DTYPE_F32, moment_blocks(m), m->scale, e);
 	return rc;
 }
 
@@ -457,15 +483,15 @@ static int read_trainer(const struct safetensors *st, const char *name, const st
 		read_window(j, "guard_norm", t->guard.seen, t->guard.norm) < 0)
 		return err_set(e, "%s: damaged", name);
 	for (size_t i = 0; i < o->nstates; i++)
-		if (read_tensor(st, name, o->states[i].kind, &m->params[o->states[i].param], o->states[i].v,
-			    e) < 0)
+		if (read_moment(st, name, &o->states[i], m->params[o->states[i].param].name, e) < 0)
 			return -1;
 	/* Narrow checkpoints keep the full weights here. */
 	char *master = xasprintf("master.%s", m->params[0].name);
 	int narrow = safetensors_get(st, master) != NULL;
 	free(master);
 	for (size_t i = 0; narrow && i < m->nparams; i++)
-		if (read_tensor(st, name, "master", &m->params[i], m->params[i].w, e) < 0)
+		if (read_tensor(st, name, "master", "", m->params[i].name, DTYPE_F32, m->params[i].count,
+			    m->params[i].w, e) < 0)
 			return -1;
 	m->version++;
 	return 0;

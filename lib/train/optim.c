@@ -1,25 +1,44 @@
 #include "train/optim.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "tensor/kern.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Values that one thread updates at a time: enough to be worth it, few enough to share a small tensor out. */
 #define CHUNK ((size_t)32 << 10)
 
+/* The streams of rng.h that belong to the rounding of states. */
+#define ROUNDING_STREAM UINT64_C(0x726f756e64000000) /* "round" */
+
 static const struct optim_row *const table[] = { &optim_adamw, &optim_muon };
 
-static size_t count_states(const struct optim_row *row, const struct model *m, size_t *values)
+/* Tensors with fewer values stay f32: they take no memory, and norms and biases are sensitive. */
+#define NARROW_FROM 4096
+
+static enum moment_type type_of(const struct optim_config *c, const struct param *p)
+{
+	return p->count < NARROW_FROM || p->ndim < 2 ? MOMENT_F32 : (enum moment_type)c->moments;
+}
+
+static size_t count_states(const struct optim_config *c, const struct model *m, size_t *bytes)
 {
 	size_t n = 0;
-	*values = 0;
+	*bytes = 0;
 	for (size_t p = 0; p < m->nparams; p++) {
-		for (const char *const *k = row->kinds(&m->params[p]); *k; k++) {
+		for (const char *const *k = table[c->kind]->kinds(&m->params[p]); *k; k++) {
 			n++;
-			*values = add_size(*values, m->params[p].count);
+			*bytes =
+				add_size(*bytes, moment_bytes(type_of(c, &m->params[p]), m->params[p].count));
 		}
 	}
 	return n;
+}
+
+static size_t scratch_bytes(const struct optim_config *c, const struct model *m)
+{
+	return table[c->kind]->scratch ? table[c->kind]->scratch(c, m) : 0;
 }
 
 static void split_chunks(struct optim *o)
@@ -43,22 +62,25 @@ struct optim *optim_new(const struct optim_config *c, struct model *m)
 	o->c = *c;
 	o->m = m;
 	o->row = table[c->kind];
-	o->nstates = count_states(o->row, m, &o->memory_count);
+	o->nstates = count_states(c, m, &o->memory_bytes);
 	o->states = xcalloc(o->nstates + 1, sizeof *o->states);
 	o->first = xcalloc(m->nparams + 1, sizeof *o->first);
-	o->memory = mem_alloc(mul_size(o->memory_count, sizeof(float)));
-	float *v = o->memory;
+	o->memory = mem_alloc(o->memory_bytes);
+	char *at = o->memory;
 	size_t n = 0;
 	for (size_t p = 0; p < m->nparams; p++) {
+		enum moment_type t = type_of(c, &m->params[p]);
 		o->first[p] = n;
 		for (const char *const *k = o->row->kinds(&m->params[p]); *k; k++) {
-			o->states[n++] = (struct optim_state){ *k, p, v };
-			v += m->params[p].count;
+			o->states[n] = (struct optim_state){ .kind = *k, .param = p };
+			moment_place(
+				&o->states[n++].m, t, strcmp(*k, "exp_avg_sq") != 0, m->params[p].count, at);
+			at += moment_bytes(t, m->params[p].count);
 		}
 	}
 	split_chunks(o);
-	if (o->row->open)
-		o->row->open(o);
+	o->scratch_bytes = scratch_bytes(c, m);
+	o->scratch = mem_alloc(o->scratch_bytes);
 	return o;
 }
 
@@ -66,9 +88,8 @@ void optim_free(struct optim *o)
 {
 	if (!o)
 		return;
-	if (o->row->close)
-		o->row->close(o);
-	mem_free(o->memory, o->memory_count * sizeof(float));
+	mem_free(o->memory, o->memory_bytes);
+	mem_free(o->scratch, o->scratch_bytes);
 	free(o->states);
 	free(o->first);
 	free(o->chunks);
@@ -84,9 +105,14 @@ void optim_step(struct optim *o, double lr, float gscale)
 
 size_t optim_bytes(const struct optim_config *c, const struct model *m)
 {
-	size_t values;
-	count_states(table[c->kind], m, &values);
-	return mul_size(values, sizeof(float));
+	size_t bytes;
+	count_states(c, m, &bytes);
+	return add_size(bytes, scratch_bytes(c, m));
+}
+
+uint64_t optim_key(const struct optim *o, size_t state, size_t at)
+{
+	return rng_at(o->c.seed, ROUNDING_STREAM + state, o->updates << 32 | at / MOMENT_BLOCK);
 }
 
 double sum_squares(const float *x, size_t n)

@@ -10,6 +10,7 @@
 #define QUERN_OPTIM_H
 
 #include "model/model.h"
+#include "train/moment.h"
 
 #define OPTIM_WORDS "adamw|muon" /* in the table's order */
 #define MUON_SCALE_WORDS "match-rms|original"
@@ -23,13 +24,15 @@ struct optim_config {
 	int muon_scale;
 	double adam_lr;     /* muon: what AdamW uses for the rest, as a multiple of the rate */
 	enum dtype compute; /* muon: of its products */
+	int moments;        /* index into MOMENT_WORDS; small tensors stay f32 */
+	uint64_t seed;      /* of rounding to bf16 */
 };
 
 /* One array that an optimiser remembers of a tensor; checkpoints keep it as KIND.NAME. */
 struct optim_state {
 	const char *kind; /* "exp_avg", "exp_avg_sq", "momentum_buffer" */
 	size_t param;
-	float *v; /* as many values as the tensor */
+	struct moment m; /* as many values as the tensor */
 };
 
 struct optim {
@@ -40,20 +43,20 @@ struct optim {
 	struct optim_state *states;
 	size_t nstates;
 	size_t *first; /* [nparams]: index of each tensor's first state */
-	float *memory;
-	size_t memory_count;
+	char *memory;
+	size_t memory_bytes;
 	struct optim_chunk *chunks; /* pieces of the tensors that AdamW updates */
 	size_t nchunks;
-	void *scratch; /* of the row */
+	char *scratch; /* of the row, aligned to 64 bytes */
+	size_t scratch_bytes;
 };
 
 struct optim_row {
 	const char *name;
-	/* Names of the states that a tensor needs, NULL-terminated. */
+	/* Names of the states that a tensor needs, NULL-terminated; "exp_avg_sq" has no sign. */
 	const char *const *(*kinds)(const struct param *p);
-	int (*adamw)(const struct param *p); /* is the tensor AdamW's? */
-	void (*open)(struct optim *o);       /* scratch; may be NULL, as close */
-	void (*close)(struct optim *o);
+	int (*adamw)(const struct param *p);                                    /* is the tensor AdamW's? */
+	size_t (*scratch)(const struct optim_config *c, const struct model *m); /* bytes; may be NULL */
 	void (*step)(struct optim *o, double lr, float gscale);
 };
 extern const struct optim_row optim_adamw, optim_muon;
@@ -72,6 +75,8 @@ struct optim_chunk {
 };
 /* AdamW over the tensors that the row gives to it. */
 void optim_adamw_chunks(struct optim *o, double lr, float gscale);
+/* Key of the random numbers with which values from `at` on of a state are written in this update. */
+uint64_t optim_key(const struct optim *o, size_t state, size_t at);
 
 /* Sum of squares in an order that depends on n alone; parallel. */
 double sum_squares(const float *x, size_t n);

@@ -46,6 +46,21 @@ cut_back bf16 3
 "$train" -q -o bf16 a.tok
 same "--save-dtype is remembered" bf16/latest/model.safetensors bf16.model
 
+# --- narrow states of the optimiser
+for t in bf16 8bit; do
+	"$train" -q -o $t.whole $small --arch llama:depth=2,dim=64,heads=2 --steps 12 --save-every 5 --optim-state $t -j1 a.tok
+	cp -r $t.whole $t.part
+	cut_back $t.part 5
+	"$train" -q -o $t.part -j2 a.tok
+	same "--optim-state $t: one run and a resumed one" $t.whole/latest/model.safetensors $t.part/latest/model.safetensors
+	same "--optim-state $t: their states" $t.whole/latest/state.safetensors $t.part/latest/state.safetensors
+	fails 1 "--optim-state $t: another one" "--optim-state is \"f32\" here" "$train" -o $t.part --optim-state f32 a.tok
+done
+"$train" -q -o f32.whole $small --arch llama:depth=2,dim=64,heads=2 --steps 1 a.tok
+size() { wc -c <"$1/latest/state.safetensors"; }
+check "states of $(size f32.whole), $(size bf16.whole) and $(size 8bit.whole) bytes" \
+	[ $(($(size bf16.whole) * 17)) -lt $(($(size f32.whole) * 10)) -a $(($(size 8bit.whole) * 3)) -lt $(size f32.whole) ]
+
 # --- a complete run
 before=$(ls -lR --time-style=full-iso whole 2>/dev/null || ls -lR whole)
 out=$("$train" -o whole --steps 30 $small a.tok 2>&1)

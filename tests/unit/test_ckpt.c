@@ -20,7 +20,7 @@ static void make(struct trainer *t, uint64_t seed)
 	struct model *m = model_new(&c);
 	model_init(m, seed);
 	struct trainer_config tc = { .rows = 1, .micro = 1, .context = 8, .compute = DTYPE_F32, .guard = 1 };
-	tc.optim = (struct optim_config){ 1, 0.9, 0.95, 1e-8, 0.1, 0.95, 0, 1, DTYPE_F32 };
+	tc.optim = (struct optim_config){ 1, 0.9, 0.95, 1e-8, 0.1, 0.95, 0, 1, DTYPE_F32, MOMENT_8BIT, 1 };
 	trainer_init(t, &tc, m);
 }
 
@@ -67,8 +67,8 @@ static void test_round_trip(void)
 	make(&b, 2);
 	ok(ckpt_find(run, &step, &e) == 0, "no folder, no checkpoint");
 	mkdir(run, 0777);
-	for (size_t i = 0; i < a.optim->memory_count; i++)
-		a.optim->memory[i] = (float)i * 0.37f;
+	for (size_t i = 0; i < a.optim->memory_bytes; i++)
+		a.optim->memory[i] = (char)(i * 37 % 101);
 	a.optim->updates = 4;
 	for (int i = 0; i < 150; i++)
 		guard_step(&a.guard, 1.0 / (i + 1), 2.0 / (i + 3));
@@ -84,8 +84,7 @@ static void test_round_trip(void)
 		"the totals too");
 	ok(json_num(options, "lr", 0) == 0.1, "and the options");
 	ok(ckpt_read_trainer(run, 5, &b, &e) == 0, "read the trainer %s", e.msg);
-	ok(memcmp(a.optim->memory, b.optim->memory, a.optim->memory_count * sizeof(float)) == 0 &&
-			b.optim->updates == 4,
+	ok(memcmp(a.optim->memory, b.optim->memory, a.optim->memory_bytes) == 0 && b.optim->updates == 4,
 		"the optimiser's states");
 	ok(memcmp(a.model->weights, b.model->weights, a.model->count * sizeof(float)) == 0,
 		"full weights although they were saved as bf16");

@@ -385,6 +385,93 @@ static void test_bf16(const struct kern *kn)
 	ok(right, "%s: bf16 rounds to nearest even, keeps NaN and infinity", kn->name);
 }
 
+/* --- narrow moments --- */
+
+/* The smallest distance of t from any value of the code. */
+static double code_distance(double t, int is_signed)
+{
+	uint8_t q[256];
+	float v[256];
+	double best = 2;
+	for (int i = 0; i < 256; i++)
+		q[i] = (uint8_t)i;
+	kern_table[0]->code8_read(v, q, 1, is_signed, 256);
+	for (int i = 0; i < 256; i++)
+		best = fmin(best, fabs((double)v[i] - t));
+	return best;
+}
+
+static void test_code8(const struct kern *kn, int is_signed)
+{
+	enum { N = 256 };
+	uint8_t q[N], all[N];
+	float x[N], y[N];
+	int steps = 0, near = 1, positive = 1;
+	for (int i = 0; i < N; i++)
+		all[i] = (uint8_t)i;
+	kn->code8_read(y, all, 1, is_signed, N);
+	for (int i = 1; i < N; i++)
+		steps += y[i] > y[i - 1];
+	ok(steps == 255 && y[255] == 1 && y[is_signed ? 127 : 0] == 0, "%s: 256 values in order", kn->name);
+	/* The first and last of each side, as the paper's authors' library has them. */
+	ok_near(y[254], is_signed ? 1 - 0.45 / 64 : 1 - 0.45 / 128, 1e-7, "%s: below one", kn->name);
+	ok_near(y[is_signed ? 128 : 1] / (is_signed ? 0.55e-6 : 0.325e-6), 1, 1e-6, "%s: above zero",
+		kn->name);
+	kn->code8_write(q, y, is_signed, N);
+	ok(same(q, all, N), "%s: every value is its own code", kn->name);
+	for (int r = 0; r < 200; r++) {
+		for (int i = 0; i < N; i++) {
+			x[i] = expf(-16 * (float)rng_uniform(&rng)) * 3.0f;
+			x[i] = is_signed && rng_u64(&rng) & 1 ? -x[i] : x[i];
+		}
+		size_t n = (size_t)(1 + rng_below(&rng, N));
+		float scale = kn->code8_write(q, x, is_signed, n);
+		ok(same(&scale, &(float){ kern_table[0]->code8_write(all, x, is_signed, n) }, 4) &&
+				same(q, all, n),
+			"%s: the scalar row's code", kn->name);
+		kn->code8_read(y, q, scale, is_signed, n);
+		for (size_t i = 0; i < n; i++) {
+			double t = (double)x[i] / (double)scale, got = (double)y[i] / (double)scale;
+			near &= fabs(got - t) <= code_distance(t, is_signed) + 2e-6 * fabs(t) + 1e-9 ||
+				(!is_signed && t < 0.2e-6);
+			positive &= is_signed || y[i] > 0;
+		}
+	}
+	ok(near, "%s: the nearest value", kn->name);
+	ok(positive, "%s: what is above zero stays so", kn->name);
+	float none[3] = { 0, 0, 0 };
+	ok(kn->code8_write(q, none, is_signed, 3) == 0, "%s: a block of zeros", kn->name);
+	kn->code8_read(y, q, 0, is_signed, 3);
+	ok(y[0] == 0 && y[2] == 0, "%s: and back", kn->name);
+}
+
+static void test_random_bf16(const struct kern *kn)
+{
+	enum { N = 4096 };
+	static float x[N], back[N];
+	static uint16_t y[N], z[N];
+	for (size_t i = 0; i < N; i++)
+		x[i] = 1.0f + 0x1p-7f * 0.3f;
+	kn->random_bf16(y, x, 77, N);
+	kern_table[0]->random_bf16(z, x, 77, N);
+	ok(same(y, z, sizeof y), "%s: the scalar row's rounding", kn->name);
+	kn->random_bf16(z, x, 78, N);
+	ok(!same(y, z, sizeof y), "%s: another key, other numbers", kn->name);
+	kn->of_bf16(back, y, N);
+	int up = 0, between = 1;
+	for (size_t i = 0; i < N; i++) {
+		up += back[i] == 1.0f + 0x1p-7f;
+		between &= back[i] == 1.0f || back[i] == 1.0f + 0x1p-7f;
+	}
+	ok(between, "%s: one of the two neighbours", kn->name);
+	/* Four standard deviations of 4096 draws. */
+	ok_near(up / (double)N, 0.3, 0.029, "%s: as often as near", kn->name);
+	for (size_t i = 0; i < N; i++)
+		x[i] = back[i];
+	kn->random_bf16(z, x, 5, N);
+	ok(same(y, z, sizeof y), "%s: what bf16 holds stays", kn->name);
+}
+
 int main(void)
 {
 	rng_init(&rng, 1, 0);
@@ -411,6 +498,9 @@ int main(void)
 		test_lse(kn);
 		test_activations(kn);
 		test_adamw(kn);
+		test_code8(kn, 0);
+		test_code8(kn, 1);
+		test_random_bf16(kn);
 		test_norm(kn, 0);
 		test_norm(kn, 1);
 		test_softmax(kn);

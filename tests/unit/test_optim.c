@@ -3,6 +3,7 @@
 #include "base/rng.h"
 #include "tensor/gemm.h"
 #include "train/optim.h"
+#include "train/polar.h"
 #include "tap.h"
 
 #include <stdlib.h>
@@ -45,7 +46,8 @@ static void make_grads(struct model *m, int step)
 		m->grads[i] = (float)(0.1 * rng_normal(&g));
 }
 
-static const struct optim_config adamw = { 0, 0.9, 0.999, 1e-8, 0.1, 0.95, MUON_MATCH_RMS, 1, DTYPE_F32 };
+static const struct optim_config adamw = { 0, 0.9, 0.999, 1e-8, 0.1, 0.95, MUON_MATCH_RMS, 1, DTYPE_F32,
+	MOMENT_F32, 9 };
 
 /* The algorithms again, in double and as plainly as they can be written. */
 
@@ -111,6 +113,67 @@ static double worst(const struct model *m, const double *w)
 	return d;
 }
 
+/* Odd shapes, panels that the last tile fills in part, sides that one tile covers: all threads together or
+ * one of them, the same bits; f32 follows the formula in double; bf16 stays near it. */
+static void test_polar(size_t l, size_t s)
+{
+	size_t n = l * s;
+	float *z = mem_alloc(n * sizeof *z), *alone = mem_alloc(n * sizeof *z);
+	double *x = xcalloc(n, sizeof *x), *y = xcalloc(n, sizeof *y), *g = xcalloc(s * s, sizeof *g);
+	double *gg = xcalloc(s * s, sizeof *gg), norm = 0, off[2] = { 0, 0 }, size = 0;
+	struct rng r;
+	rng_init(&r, l, s);
+	for (size_t i = 0; i < n; i++) {
+		x[i] = rng_normal(&r);
+		norm += x[i] * x[i];
+	}
+	float *start = mem_alloc(n * sizeof *start);
+	for (size_t i = 0; i < n; i++)
+		start[i] = (float)(x[i] / sqrt(norm));
+	for (size_t i = 0; i < n; i++)
+		x[i] = (double)start[i];
+	for (int step = 0; step < 5; step++) {
+		for (size_t i = 0; i < s; i++)
+			for (size_t j = 0; j < s; j++) {
+				g[i * s + j] = 0;
+				for (size_t q = 0; q < l; q++)
+					g[i * s + j] += x[q * s + i] * x[q * s + j];
+			}
+		mat_mul(gg, g, g, s, s, s);
+		for (size_t i = 0; i < s * s; i++)
+			g[i] = -4.7750 * g[i] + 2.0315 * gg[i];
+		mat_mul(y, x, g, l, s, s);
+		for (size_t i = 0; i < n; i++)
+			x[i] = 3.4445 * x[i] + y[i];
+	}
+	for (int t = 0; t < 2; t++) {
+		enum dtype d = t ? DTYPE_BF16 : DTYPE_F32;
+		void *space = mem_alloc(polar_bytes(d, l, s));
+		memcpy(z, start, n * sizeof *z);
+		memcpy(alone, start, n * sizeof *z);
+		par_set_threads(3);
+		polar(d, z, l, s, space);
+		par_set_threads(1);
+		polar(d, alone, l, s, space);
+		ok(memcmp(z, alone, n * sizeof *z) == 0, "%zu x %zu: same bits for any threads", l, s);
+		for (size_t i = 0; i < n; i++) {
+			off[t] += ((double)z[i] - x[i]) * ((double)z[i] - x[i]);
+			size += t ? 0 : x[i] * x[i];
+		}
+		mem_free(space, polar_bytes(d, l, s));
+	}
+	ok_near(sqrt(off[0] / size), 0, 1e-5, "%zu x %zu: f32", l, s);
+	/* Each step's polynomial is rounded to 8 bits; with one singular value that is all that there is. */
+	ok_near(sqrt(off[1] / size), 0, s == 1 ? 0.05 : 0.03, "%zu x %zu: bf16", l, s);
+	mem_free(start, n * sizeof *start);
+	mem_free(z, n * sizeof *z);
+	mem_free(alone, n * sizeof *z);
+	free(x);
+	free(y);
+	free(g);
+	free(gg);
+}
+
 static void run(struct optim_config c, double tol)
 {
 	static double w[COUNT], a[COUNT], b[COUNT];
@@ -165,11 +228,54 @@ static uint64_t bits(struct optim_config c, int threads)
 	return h;
 }
 
+/* Narrow states move the weights by almost as much, take the memory that is said, and are the same bits for
+ * any threads; small tensors are not touched. */
+static void test_narrow(struct optim_config c, double tol)
+{
+	struct param p = { .ndim = 2, .shape = { 130, 61 }, .count = 130 * 61, .group = PARAM_MATRIX };
+	struct model m = { .params = &p, .nparams = 1, .count = p.count };
+	float *w[2];
+	p.g = mem_alloc(p.count * sizeof(float));
+	for (int narrow = 0; narrow < 2; narrow++) {
+		struct optim_config one = c;
+		one.moments = narrow ? c.moments : MOMENT_F32;
+		p.w = w[narrow] = mem_alloc(p.count * sizeof(float));
+		struct optim *o = optim_new(&one, &m);
+		for (int t = 1; t <= 40; t++) {
+			struct rng r;
+			rng_init(&r, 8, (uint64_t)t);
+			for (size_t i = 0; i < p.count; i++)
+				p.g[i] = (float)(0.02 * (double)(i % 7) + 0.1 * rng_normal(&r));
+			optim_step(o, 0.01, 1);
+		}
+		if (narrow)
+			ok(o->memory_bytes <
+					p.count * (c.kind ? 4 : 8) * (c.moments == MOMENT_BF16 ? 0.51 : 0.27),
+				"%zu bytes of states", o->memory_bytes);
+		optim_free(o);
+	}
+	double off = 0, size = 0;
+	for (size_t i = 0; i < p.count; i++) {
+		off += pow((double)w[1][i] - (double)w[0][i], 2);
+		size += pow((double)w[0][i], 2);
+	}
+	ok(off > 0, "narrow states are in use");
+	ok_near(sqrt(off / size), 0, tol, "optimiser %d, states %d: near those of f32", c.kind, c.moments);
+	for (int i = 0; i < 2; i++)
+		mem_free(w[i], p.count * sizeof(float));
+	mem_free(p.g, p.count * sizeof(float));
+	ok(bits(c, 1) == bits(c, 3), "optimiser %d, states %d: same bits for any threads", c.kind, c.moments);
+}
+
 int main(void)
 {
-	struct optim_config muon = adamw, jordan;
+	static const size_t sides[][2] = { { 1, 1 }, { 50, 1 }, { 33, 33 }, { 70, 33 }, { 300, 97 } };
+	for (size_t i = 0; i < 5; i++)
+		test_polar(sides[i][0], sides[i][1]);
+	struct optim_config muon = adamw, jordan, adamw_narrow = adamw, muon_narrow;
 	muon.kind = 1;
 	muon.adam_lr = 0.3;
+	muon_narrow = muon;
 	jordan = muon;
 	jordan.muon_scale = MUON_ORIGINAL;
 	run(adamw, 2e-6);
@@ -179,6 +285,12 @@ int main(void)
 		"adamw: same bits for any threads");
 	ok(bits(muon, 1) == bits(muon, 2) && bits(muon, 1) == bits(muon, 5),
 		"muon: same bits for any threads");
+
+	for (int t = MOMENT_BF16; t <= MOMENT_8BIT; t++) {
+		adamw_narrow.moments = muon_narrow.moments = t;
+		test_narrow(adamw_narrow, 0.05);
+		test_narrow(muon_narrow, 0.05);
+	}
 
 	static float x[300001];
 	double want = 0;
