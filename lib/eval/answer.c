@@ -1,4 +1,5 @@
 #include "eval/answer.h"
+#include "eval/keys.h"
 #include "eval/pytext.h"
 #include "eval/regexp.h"
 
@@ -21,6 +22,9 @@ struct answer_kind {
 
 static int init_regex(struct answer_filter *f, const struct json *spec, struct err *e)
 {
+	static const char *const known[] = { "function", "regex_pattern", "group_select", "fallback" };
+	if (keys_known(spec, known, sizeof known / sizeof *known, e) < 0)
+		return -1;
 	const char *pattern = json_cstr(spec, "regex_pattern", "#### (\\-?[0-9\\.\\,]+)");
 	f->group_select = json_int(spec, "group_select", 0);
 	f->text = xstrdup(json_cstr(spec, "fallback", "[invalid]"));

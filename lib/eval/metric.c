@@ -1,4 +1,5 @@
 #include "eval/metric.h"
+#include "eval/keys.h"
 #include "eval/pyrandom.h"
 #include "eval/pytext.h"
 #include "eval/regexp.h"
@@ -211,6 +212,23 @@ const char *metric_defaults(enum task_kind kind)
 	return "[{\"metric\":\"exact_match\"}]";
 }
 
+/* A metric has the one aggregation that it has in lm-eval. */
+static int check_spec(const struct metric *m, const struct json *spec, struct err *e)
+{
+	static const char *const known[] = { "metric", "aggregation", "higher_is_better", "ignore_case",
+		"ignore_punctuation", "ignore_numbers", "regexes_to_ignore" },
+				 *const names[] = { [AGG_MEAN] = "mean",
+					 [AGG_PERPLEXITY] = "perplexity",
+					 [AGG_WEIGHTED_PERPLEXITY] = "weighted_perplexity",
+					 [AGG_BITS] = "bits_per_byte" };
+	const char *own = names[m->kind->aggregate], *asked = json_cstr(spec, "aggregation", own);
+	if (keys_known(spec, known, sizeof known / sizeof *known, e) < 0)
+		return err_prefix(e, "metric %s", m->name);
+	return strcmp(asked, own) == 0
+		       ? 0
+		       : err_set(e, "metric %s is aggregated by %s, not %s", m->name, own, asked);
+}
+
 static int set_ignored(struct metric *m, const struct json *spec, struct err *e)
 {
 	const struct json *list = json_get(spec, "regexes_to_ignore");
@@ -252,7 +270,8 @@ struct metric *metric_new(const struct json *spec, enum task_kind kind, struct e
 	m->name = xstrndup(name ? name : "", name ? strcspn(name, ":") : 0);
 	if (!name) {
 		err_set(e, "a metric wants a name");
-	} else if (find_kind(m, name, kind, e) == 0 && set_ignored(m, spec, e) == 0) {
+	} else if (find_kind(m, name, kind, e) == 0 && check_spec(m, spec, e) == 0 &&
+		   set_ignored(m, spec, e) == 0) {
 		return m;
 	}
 	metric_free(m);

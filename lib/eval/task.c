@@ -1,9 +1,9 @@
 #include "eval/task.h"
+#include "eval/keys.h"
 #include "eval/pytext.h"
 #include "eval/template.h"
 #include "base/io.h"
 #include "base/map.h"
-#include "model/sample.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -12,36 +12,19 @@
 
 /* --- the file --- */
 
-/* What lm-eval's files carry and nothing here depends on. */
-static const char *const ignored_keys[] = { "tag", "group", "metadata", "dataset_path", "dataset_name",
-	"dataset_kwargs", "training_split", "validation_split", "test_split", "fewshot_split",
-	"should_decontaminate", "doc_to_decontamination_query", "version", "higher_is_better", "repeats" };
-
-static const char *const known_keys[] = { "task", "output_type", "data", "fewshot_data", "doc_to_text",
-	"doc_to_target", "doc_to_choice", "description", "count_text", "target_delimiter",
-	"fewshot_delimiter", "num_fewshot", "fewshot_config", "fewshot_seed", "generation_kwargs",
-	"filter_list", "metric_list" };
-
-static int in_list(struct str s, const char *const *list, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (str_is(s, list[i]))
-			return 1;
-	return 0;
-}
-
 static int check_keys(const struct json *f, struct err *e)
 {
-	for (size_t i = 0; i < f->n; i++) {
-		struct str k = f->kids[i].key;
-		if (in_list(k, ignored_keys, sizeof ignored_keys / sizeof *ignored_keys))
-			continue;
-		if (!in_list(k, known_keys, sizeof known_keys / sizeof *known_keys))
-			return err_set(e, "byte %zu: unknown key '%.*s'", f->kids[i].at, (int)k.n, k.p);
-	}
+	static const char *const known[] = { "task", "output_type", "data", "fewshot_data", "doc_to_text",
+		"doc_to_target", "doc_to_choice", "description", "count_text", "target_delimiter",
+		"fewshot_delimiter", "num_fewshot", "fewshot_config", "fewshot_seed", "generation_kwargs",
+		"filter_list", "metric_list",
+		/* what lm-eval's files carry and nothing here depends on */
+		"tag", "group", "metadata", "dataset_path", "dataset_name", "dataset_kwargs",
+		"training_split", "validation_split", "test_split", "fewshot_split", "should_decontaminate",
+		"doc_to_decontamination_query", "version", "higher_is_better", "repeats" };
 	if (json_int(f, "repeats", 1) != 1)
 		return err_set(e, "repeats other than 1 are not supported");
-	return 0;
+	return keys_known(f, known, sizeof known / sizeof *known, e);
 }
 
 static int set_kind(struct task *t, const struct json *f, struct err *e)
@@ -94,8 +77,12 @@ static int set_templates(struct task *t, const struct json *f, struct err *e)
 
 static int set_shots(struct task *t, const struct json *f, struct err *e)
 {
-	const char *sampler = json_cstr(json_get(f, "fewshot_config"), "sampler", "default");
+	static const char *const known[] = { "sampler" };
+	const struct json *config = json_get(f, "fewshot_config");
+	const char *sampler = json_cstr(config, "sampler", "default");
 	int64_t n = json_int(f, "num_fewshot", 0), seed = json_int(f, "fewshot_seed", 1234);
+	if (keys_known(config, known, 1, e) < 0)
+		return err_prefix(e, "fewshot_config");
 	if (n < 0 || n > 10000 || seed < 0)
 		return err_set(e, "num_fewshot and fewshot_seed are not negative");
 	t->num_fewshot = (size_t)n;
@@ -114,27 +101,42 @@ static int add_stop(struct task *t, const struct json *v, struct err *e)
 	return 0;
 }
 
+static int set_sampling(struct task *t, const struct json *g, struct err *e)
+{
+	double temp = json_bool(g, "do_sample", 1) ? json_num(g, "temperature", 0) : 0;
+	int64_t top_k = json_int(g, "top_k", 0);
+	if (top_k < 0 || json_int(g, "num_beams", 1) != 1)
+		return err_set(e, "top_k is not negative, and num_beams is 1");
+	t->sample = (struct sample_params){ temp, (size_t)top_k, json_num(g, "top_p", 1),
+		json_num(g, "min_p", 0), json_num(g, "repetition_penalty", 1), 0 };
+	return sample_params_check(&t->sample, e);
+}
+
 static int set_generation(struct task *t, const struct json *f, struct err *e)
 {
 	static const char *const lengths[] = { "max_gen_toks", "max_new_tokens", "max_tokens",
-		"max_completion_tokens" };
+		"max_completion_tokens" },
+				 *const known[] = { "max_gen_toks", "max_new_tokens", "max_tokens",
+					 "max_completion_tokens", "until", "do_sample", "temperature",
+					 "top_k", "top_p", "min_p", "repetition_penalty", "num_beams" };
 	const struct json *g = json_get(f, "generation_kwargs"), *until = json_get(g, "until");
 	int64_t max = 256;
 	for (size_t i = sizeof lengths / sizeof *lengths; i-- > 0;)
 		max = json_int(g, lengths[i], max);
+	if (keys_known(g, known, sizeof known / sizeof *known, e) < 0)
+		return err_prefix(e, "generation_kwargs");
 	if (max < 1 || max > INT_MAX)
 		return err_set(e, "max_gen_toks is at least 1");
 	t->max_gen_toks = (size_t)max;
-	t->temp = json_bool(g, "do_sample", 1) ? json_num(g, "temperature", 0) : 0;
-	if (!sample_temp_ok(t->temp))
-		return err_set(e, "temperature is " SAMPLE_TEMP_RANGE);
 	t->stops = arena_alloc(&t->arena, (until ? until->n + 1 : 1) * sizeof *t->stops);
-	if (json_is(until, JSON_STRING))
-		return add_stop(t, until, e);
+	if (!until && t->fewshot_delimiter[0]) /* lm-eval's choice: an answer ends where an example would */
+		t->stops[t->nstops++] = str_of(t->fewshot_delimiter);
+	if (json_is(until, JSON_STRING) && add_stop(t, until, e) < 0)
+		return -1;
 	for (size_t i = 0; json_is(until, JSON_ARRAY) && i < until->n; i++)
 		if (add_stop(t, &until->kids[i], e) < 0)
 			return -1;
-	return 0;
+	return set_sampling(t, g, e);
 }
 
 static int set_measures(struct task *t, const struct json *f, struct err *e)

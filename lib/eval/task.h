@@ -9,6 +9,7 @@
 #include "eval/metric.h"
 #include "eval/pyrandom.h"
 #include "base/hash.h"
+#include "model/sample.h"
 
 struct task {
 	char *name;
@@ -27,7 +28,7 @@ struct task {
 
 	struct str *stops;
 	size_t nstops, max_gen_toks;
-	double temp;
+	struct sample_params sample;
 
 	struct answer_chain *chains; /* at least one */
 	size_t nchains;

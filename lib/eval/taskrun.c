@@ -373,14 +373,13 @@ static int count_completion(void *ctx, const struct completion *c)
 
 static int run_generation(struct taskrun *r, struct err *e)
 {
-	struct decode_params p = { .sample = SAMPLE_PARAMS_INIT };
+	struct decode_params p = { .sample = r->task->sample };
 	struct decode_stats stats = { 0 };
 	struct ids eos = { 0 };
 	if (r->task->max_gen_toks >= r->o->context)
 		return err_set(e, "%s: max_gen_toks %zu leaves nothing of the context of %zu", r->task->name,
 			r->task->max_gen_toks, r->o->context);
 	model_eos(r->o->model, &eos);
-	p.sample.temp = r->task->temp;
 	p.stops = r->task->stops;
 	p.nstops = r->task->nstops;
 	p.eos = eos.v;

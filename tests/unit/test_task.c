@@ -191,14 +191,34 @@ static void items(void)
 	o.limit = 2;
 	t = task_load(p, &o, &e);
 	ok(t && t->kind == TASK_GENERATE && t->ndocs == 2 && t->nstops == 2 && t->max_gen_toks == 7 &&
-			t->temp == 0,
+			t->sample.temp == 0,
 		"a generation task, limited");
 	ok_str(t ? t->name : "", "g", "named after its file");
 	task_free(t);
 	unlink(p);
 	free(p);
 
-	static const char *const bad[] = { "", "[]", "{\"data\":\"d.jsonl\"}",
+	p = put("u.json",
+		"{\"data\":\"d.jsonl\",\"doc_to_text\":\"{{q}}\",\"doc_to_target\":\"a\","
+		"\"fewshot_delimiter\":\"\\n--\",\"generation_kwargs\":{\"temperature\":0.5,\"top_p\":0.9},"
+		"\"metric_list\":[{\"metric\":\"exact_match\",\"aggregation\":\"mean\",\"higher_is_better\":"
+		"true}]}");
+	t = task_load(p, &o, &e);
+	ok(t && t->nstops == 1 && str_is(t->stops[0], "\n--"), "without until: where an example would end");
+	ok(t && t->sample.temp == 0.5 && t->sample.top_p == 0.9 && t->sample.repeat_penalty == 1,
+		"sampling as asked for");
+	task_free(t);
+	unlink(p);
+	free(p);
+
+#define TASK "{\"data\":\"d.jsonl\",\"doc_to_text\":\"x\",\"doc_to_target\":\"y\","
+	static const char *const bad[] = { "", "[]", TASK "\"generation_kwargs\":{\"num_beams\":4}}",
+		TASK "\"generation_kwargs\":{\"length_penalty\":2}}",
+		TASK "\"generation_kwargs\":{\"top_p\":2}}", TASK "\"fewshot_config\":{\"samples\":[]}}",
+		TASK "\"metric_list\":[{\"metric\":\"exact_match\",\"aggregation\":\"median\"}]}",
+		TASK "\"metric_list\":[{\"metric\":\"exact_match\",\"ignore_cases\":true}]}",
+		TASK "\"filter_list\":[{\"filter\":[{\"function\":\"regex\",\"pattern\":\"x\"}]}]}",
+		"{\"data\":\"d.jsonl\"}",
 		"{\"data\":\"d.jsonl\",\"doc_to_text\":\"x\",\"doc_to_target\":\"y\",\"process_docs\":\"f\"}",
 		"{\"data\":\"none.jsonl\",\"doc_to_text\":\"x\",\"doc_to_target\":\"y\"}",
 		"{\"data\":\"d.jsonl\",\"doc_to_text\":\"{{x\",\"doc_to_target\":\"y\"}",
