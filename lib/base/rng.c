@@ -12,10 +12,9 @@ static void philox_round(uint32_t c[4], const uint32_t k[2])
 	c[3] = (uint32_t)a;
 }
 
-uint64_t rng_at(uint64_t seed, uint64_t stream, uint64_t counter)
+/* Two outputs; the block number and the stream are the 128-bit counter. */
+static void philox(uint64_t seed, uint64_t stream, uint64_t block, uint64_t out[2])
 {
-	/* A block of Philox gives two outputs; the block number and the stream are its 128-bit counter. */
-	uint64_t block = counter >> 1;
 	uint32_t c[4] = { (uint32_t)block, (uint32_t)(block >> 32), (uint32_t)stream,
 		(uint32_t)(stream >> 32) };
 	uint32_t k[2] = { (uint32_t)seed, (uint32_t)(seed >> 32) };
@@ -24,7 +23,15 @@ uint64_t rng_at(uint64_t seed, uint64_t stream, uint64_t counter)
 		k[0] += 0x9E3779B9u;
 		k[1] += 0xBB67AE85u;
 	}
-	return counter & 1 ? (uint64_t)c[3] << 32 | c[2] : (uint64_t)c[1] << 32 | c[0];
+	out[0] = (uint64_t)c[1] << 32 | c[0];
+	out[1] = (uint64_t)c[3] << 32 | c[2];
+}
+
+uint64_t rng_at(uint64_t seed, uint64_t stream, uint64_t counter)
+{
+	uint64_t out[2];
+	philox(seed, stream, counter >> 1, out);
+	return out[counter & 1];
 }
 
 void rng_init(struct rng *r, uint64_t seed, uint64_t stream)
@@ -37,9 +44,14 @@ uint64_t rng_u64(struct rng *r)
 	return rng_at(r->seed, r->stream, r->counter++);
 }
 
+static double uniform_of(uint64_t u)
+{
+	return (double)(u >> 11) * 0x1p-53;
+}
+
 double rng_uniform(struct rng *r)
 {
-	return (double)(rng_u64(r) >> 11) * 0x1p-53;
+	return uniform_of(rng_u64(r));
 }
 
 /* The high and low halves of a 64 x 64 bit product, without a 128-bit type. */
@@ -66,6 +78,15 @@ double rng_normal(struct rng *r)
 {
 	double u = 1.0 - rng_uniform(r), v = rng_uniform(r);
 	return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
+}
+
+void rng_normals(uint64_t seed, uint64_t stream, uint64_t pair, double z[2])
+{
+	uint64_t u[2];
+	philox(seed, stream, pair, u);
+	double length = sqrt(-2.0 * log(1.0 - uniform_of(u[0]))), angle = 6.283185307179586 * uniform_of(u[1]);
+	z[0] = length * cos(angle);
+	z[1] = length * sin(angle);
 }
 
 void rng_shuffle(struct rng *r, uint32_t *a, size_t n)

@@ -21,6 +21,8 @@ uint64_t rng_u64(struct rng *r);
 double rng_uniform(struct rng *r);             /* in [0, 1), 53 bits */
 uint64_t rng_below(struct rng *r, uint64_t n); /* in [0, n) without bias (Lemire 2019); n > 0 */
 double rng_normal(struct rng *r);              /* mean 0, variance 1 (Box-Muller); takes two outputs */
+/* Both normals of a position (in pairs) in a stream, for large tensors. */
+void rng_normals(uint64_t seed, uint64_t stream, uint64_t pair, double z[2]);
 void rng_shuffle(struct rng *r, uint32_t *a, size_t n); /* Fisher-Yates */
 
 #endif

@@ -83,17 +83,19 @@ int model_check_stream(const struct model *m, const struct tok_info *info, const
 	return 0;
 }
 
-/* Values that one thread fills at a time. A normal takes two outputs of the generator, so value i starts at 2
- * i. */
+/* Values that one thread fills at a time; even. */
 #define INIT_PIECE 4096
 
 static void init_normal(const struct param *p, uint64_t seed, size_t from, size_t to)
 {
-	struct rng r;
-	rng_init(&r, seed, hash64(p->name, strlen(p->name), 0));
-	r.counter = 2 * from;
-	for (size_t i = from; i < to; i++)
-		p->w[i] = (float)(p->std * rng_normal(&r));
+	uint64_t stream = hash64(p->name, strlen(p->name), 0);
+	for (size_t i = from; i < to; i += 2) {
+		double z[2];
+		rng_normals(seed, stream, i / 2, z);
+		p->w[i] = (float)(p->std * z[0]);
+		if (i + 1 < to)
+			p->w[i + 1] = (float)(p->std * z[1]);
+	}
 }
 
 void model_init(struct model *m, uint64_t seed)

@@ -31,6 +31,20 @@ int main(void)
 	ok_near(square / N, 1 / 3.0, 0.003, "square of uniform");
 	ok_near(normal / N, 0, 0.01, "mean of normal");
 	ok_near(normal2 / N, 1, 0.015, "variance of normal");
+	double both[2], cross = 0;
+	sum = square = 0;
+	for (uint64_t i = 0; i < N; i++) {
+		rng_normals(42, 9, i, both);
+		sum += both[0] + both[1];
+		square += both[0] * both[0] + both[1] * both[1];
+		cross += both[0] * both[1];
+	}
+	ok_near(sum / (2 * N), 0, 0.01, "mean of pairs of normals");
+	ok_near(square / (2 * N), 1, 0.015, "their variance");
+	ok_near(cross / N, 0, 0.01, "and they are independent");
+	rng_init(&a, 42, 9);
+	rng_normals(42, 9, 0, both);
+	ok(rng_normal(&a) == both[0], "the first of a pair is what a generator draws there");
 	int seen[6] = { 0 };
 	for (int i = 0; i < 60000; i++) {
 		uint64_t x = rng_below(&a, 6);
