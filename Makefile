@@ -108,8 +108,9 @@ asan:
 fuzz:
 	@CC=$(CC) scripts/fuzz $(FUZZ_SECONDS) $(FUZZ_SRC)
 
+# ROWS: some of its rows; scripts/bench says which there are.
 bench: all $(BENCHES)
-	@$(TEST_ENV) scripts/bench
+	@$(TEST_ENV) scripts/bench $(ROWS)
 
 # --- the rest -------------------------------------------------------------------------------------------------------
 

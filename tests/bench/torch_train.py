@@ -8,7 +8,7 @@ training loop, held-out nats per token and bits per byte in windows of --context
 """
 import argparse, json, math, time
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+import torch_peer
 
 
 def read(path):
@@ -37,24 +37,16 @@ def main():
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     torch.manual_seed(42)
-    cfg = LlamaConfig(vocab_size=a.vocab, hidden_size=a.dim, intermediate_size=a.mlp, num_hidden_layers=a.layers,
-                      num_attention_heads=a.heads, num_key_value_heads=a.heads, max_position_embeddings=a.context,
-                      tie_word_embeddings=True, rms_norm_eps=1e-6, use_cache=False)
-    model = LlamaForCausalLM(cfg)
+    model = torch_peer.llama(a.vocab, a.layers, a.dim, a.heads, a.mlp, a.context)
     count = sum(x.numel() for x in model.parameters())
     flat = torch.cat(read(a.train))
     rows = (len(flat) - 1) // a.context
-    opt = torch.optim.AdamW([{'params': [x for x in model.parameters() if x.dim() >= 2], 'weight_decay': 0.1},
-                             {'params': [x for x in model.parameters() if x.dim() < 2], 'weight_decay': 0.0}],
-                            lr=a.lr, betas=(0.9, 0.95), eps=1e-8, fused=True)
-    run = torch.compile(model) if a.compile else model
-    autocast = torch.autocast('cpu', dtype=torch.bfloat16, enabled=a.dtype == 'bf16')
-
-    def nll(x, y, reduction):
-        with autocast:
-            logits = run(input_ids=x).logits
-        return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction=reduction)
-
+    opt = torch_peer.optimizer(model, a.lr)
+    nll = torch_peer.loss_function(model, a.dtype, a.compile)
+    if a.compile:  # the clock starts behind compilation
+        x = flat[:a.batch * (a.context + 1)].reshape(a.batch, -1)
+        nll(x[:, :-1], x[:, 1:]).backward()
+        opt.zero_grad(set_to_none=True)
     order = torch.randperm(rows)
     at = step = 0
     total = a.minutes * 60
@@ -70,23 +62,20 @@ def main():
             a.min_lr + (a.lr - a.min_lr) * 0.5 * (1 + math.cos(math.pi * min(1, used)))
         for g in opt.param_groups:
             g['lr'] = lr
-        loss = nll(x[:, :-1], x[:, 1:], 'mean')
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        opt.step()
-        opt.zero_grad(set_to_none=True)
+        loss = torch_peer.update(model, opt, nll, x)
         step += 1
     spent = time.time() - start
+    score = torch_peer.loss_function(model, a.dtype, False)
     nats, n = 0.0, 0
     with torch.no_grad():
         for doc in read(a.eval):
             # Windows of `context` predictions; the next one begins with the last token of the one before.
             for i in range(0, len(doc) - 1, a.context):
                 w = doc[i:i + a.context + 1][None]
-                nats += nll(w[:, :-1], w[:, 1:], 'sum').item()
+                nats += score(w[:, :-1], w[:, 1:], 'sum').item()
                 n += w.shape[1] - 1
     print(json.dumps({'peer': f'torch {torch.__version__} {a.dtype} {"compiled" if a.compile else "eager"}',
-                      'parameters': count, 'steps': step, 'loss': loss.item(),
+                      'parameters': count, 'steps': step, 'loss': loss,
                       'tokens_per_s': step * a.batch * a.context / spent, 'nats_per_token': nats / n,
                       'bits_per_byte': nats / math.log(2) / a.eval_bytes}))
 
