@@ -36,26 +36,24 @@ static inline uint32_t f32_bits(float f)
 }
 
 /*
- * exp(x) = 2^n exp(r), n = round(x / ln 2), r = x - n ln 2 in two parts (Cody and Waite 1980), exp(r) by the
- * polynomial of Cephes' expf. Adding 1.5 * 2^23 rounds and leaves n in the low bits. The factor is 2^(n-1) *
- * 2, so that n = 128 does not overflow before the end.
+ * exp(x) = 2^n exp(r), n = round(x / ln 2), r = x - n ln 2 in two parts (Cody and Waite 1980),
+ * exp(r) by the polynomial of Cephes' expf. Adding 1.5 * 2^23 rounds and leaves n in the low bits. From
+ * n = 128 on, above 88.37, 2^n is infinite. fmaf is asked for, so that all sets give the same bits; where the
+ * processor has none, the C library computes it.
  */
 static inline float exp_f32(float x)
 {
-	float t = x * 1.44269504f + 12582912.0f;
+	x = x > 88.8f ? 88.8f : x;
+	float t = fmaf(x, 1.44269504f, 12582912.0f);
 	float n = t - 12582912.0f;
-	float r = x - n * 0.693359375f;
-	r = r - n * -2.12194440e-4f;
-	float p = 1.9875691500e-4f;
-	p = p * r + 1.3981999507e-3f;
-	p = p * r + 8.3334519073e-3f;
-	p = p * r + 4.1665795894e-2f;
-	p = p * r + 1.6666665459e-1f;
-	p = p * r + 5.0000001201e-1f;
-	p = p * (r * r) + r + 1.0f;
-	float y = p * bits_f32((f32_bits(t) + 126) << 23) * 2.0f;
-	y = x < -86.6f ? 0.0f : y;
-	return x > 88.72283f ? (float)INFINITY : y;
+	float r = fmaf(n, 2.12194440e-4f, fmaf(n, -0.693359375f, x));
+	float p = fmaf(1.9875691500e-4f, r, 1.3981999507e-3f);
+	p = fmaf(p, r, 8.3334519073e-3f);
+	p = fmaf(p, r, 4.1665795894e-2f);
+	p = fmaf(p, r, 1.6666665459e-1f);
+	p = fmaf(p, r, 5.0000001201e-1f);
+	float y = (fmaf(p, r * r, r) + 1.0f) * bits_f32((f32_bits(t) + 127) << 23);
+	return x < -86.6f ? 0.0f : y;
 }
 
 static inline float tree_sum(float *s)
