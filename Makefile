@@ -94,8 +94,9 @@ $B/tests/fuzz/%.t: $B/tests/fuzz/%
 
 units: $(UNITS)
 
-# Threads that wait sleep: on a busy machine, spinning ones make small tests forty times slower.
-check: all $(UNITS) $(FUZZERS:%=%.t)
+# Threads that wait sleep: on a busy machine, spinning ones make small tests forty times slower. Benchmarks are built, so
+# that they go on compiling.
+check: all $(UNITS) $(FUZZERS:%=%.t) $(BENCHES)
 	@$(TEST_ENV) OMP_WAIT_POLICY=passive scripts/check $(UNITS) $(FUZZERS:%=%.t) $(CLI_TESTS)
 
 # The same tests under AddressSanitizer and UndefinedBehaviorSanitizer, in a build folder of its own. OpenMP's own

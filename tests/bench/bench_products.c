@@ -1,6 +1,6 @@
 /*
  * bench_products: the products of one training step of GPT-2 124M (4 rows of 1024, bf16), every shape
- * measured and counted as often as the step has it, packing of both sides in: forward, the input's gradient,
+ * measured and counted as often as the step has it, packing in: forward, the input's gradient,
  * the weight's. Prints the rate of them all in GFLOP/s, with -v each one's on stderr.
  */
 #include "base/log.h"
@@ -18,86 +18,126 @@ enum { RUNS = 3, TOKENS = 4096 };
 static const struct map {
 	const char *name;
 	size_t in, out, times, rows; /* rows that go through at once: the head's logits never exist for all */
+	int turned;                  /* the weight is [in, out] */
 } maps[] = {
-	{ "qkv", 768, 2304, 12, TOKENS },
-	{ "attention out", 768, 768, 12, TOKENS },
-	{ "mlp up", 768, 3072, 12, TOKENS },
-	{ "mlp down", 3072, 768, 12, TOKENS },
-	{ "head", 768, 50257, 1, 256 },
+	{ "qkv", 768, 2304, 12, TOKENS, 1 },
+	{ "attention out", 768, 768, 12, TOKENS, 1 },
+	{ "mlp up", 768, 3072, 12, TOKENS, 1 },
+	{ "mlp down", 3072, 768, 12, TOKENS, 1 },
+	{ "head", 768, 50257, 1, 256, 0 },
 };
 
-static float *random_floats(size_t n)
-{
-	float *x = mem_alloc(n * sizeof *x);
-	for (size_t i = 0; i < n; i++)
-		x[i] = (float)(rng_at(42, 0, i) >> 40) * 0x1p-24f - 0.5f;
-	return x;
-}
-
-static struct panels panels(size_t k, size_t n)
-{
-	return (struct panels){ DTYPE_BF16, k, n, mem_alloc(panels_bytes(DTYPE_BF16, k, n)) };
-}
-
-static void panels_release(struct panels *p)
-{
-	mem_free(p->p, panels_bytes(p->dtype, p->k, p->n));
-}
+struct operands {
+	uint16_t *x, *dy;       /* [rows, in], [rows, out] */
+	float *w, *y, *dx, *dw; /* [out, in] or [in, out]; [rows, out]; [rows, in]; as w */
+	struct panels forward, backward, rows;
+};
 
 struct seconds {
 	double forward, input, weight;
 };
 
-/* The weight is [out, in]; its panels are packed once a step, whatever the number of passes. */
-static struct seconds once(const struct map *m, const float *x, const float *w, float *y, float *dx,
-	float *dw, struct panels *fore, struct panels *back, struct panels *scratch)
+static uint16_t *random_halves(size_t n)
 {
-	size_t passes = TOKENS / m->rows;
+	uint16_t *x = mem_alloc(n * sizeof *x);
+	for (size_t i = 0; i < n; i++)
+		x[i] = bf16_of((float)(rng_at(42, 0, i) >> 40) * 0x1p-24f - 0.5f);
+	return x;
+}
+
+static float *random_floats(size_t n)
+{
+	float *x = mem_alloc(n * sizeof *x);
+	for (size_t i = 0; i < n; i++)
+		x[i] = (float)(rng_at(43, 0, i) >> 40) * 0x1p-24f - 0.5f;
+	return x;
+}
+
+static struct panels panels_new(size_t k, size_t n)
+{
+	return (struct panels){ DTYPE_BF16, k, n, mem_alloc(panels_bytes(DTYPE_BF16, k, n)) };
+}
+
+static void panels_free(struct panels *p)
+{
+	mem_free(p->p, panels_bytes(p->dtype, p->k, p->n));
+}
+
+static void operands_new(struct operands *o, const struct map *m)
+{
+	o->x = random_halves(m->rows * m->in);
+	o->dy = random_halves(m->rows * m->out);
+	o->w = random_floats(m->in * m->out);
+	o->y = random_floats(m->rows * m->out);
+	o->dx = random_floats(m->rows * m->in);
+	o->dw = random_floats(m->in * m->out);
+	o->forward = panels_new(m->in, m->out);
+	o->backward = panels_new(m->out, m->in);
+	o->rows = panels_new(m->rows, m->turned ? m->out : m->in);
+}
+
+static void operands_free(struct operands *o, const struct map *m)
+{
+	mem_free(o->x, m->rows * m->in * 2);
+	mem_free(o->dy, m->rows * m->out * 2);
+	mem_free(o->w, m->in * m->out * 4);
+	mem_free(o->y, m->rows * m->out * 4);
+	mem_free(o->dx, m->rows * m->in * 4);
+	mem_free(o->dw, m->in * m->out * 4);
+	panels_free(&o->forward);
+	panels_free(&o->backward);
+	panels_free(&o->rows);
+}
+
+/* As linear_forward and linear_backward (model/work.c) have them: the weight is packed once a step each way,
+ * however often rows pass. */
+static struct seconds once(const struct map *m, struct operands *o)
+{
+	size_t passes = TOKENS / m->rows, in = m->in, out = m->out, ws = m->turned ? out : 1,
+	       wl = m->turned ? 1 : in;
+	struct mat w = { o->w, DTYPE_F32, ws, wl },
+		   wt = { o->w, DTYPE_F32, wl, ws }; /* [in, out], [out, in] */
+	struct mat x = { o->x, DTYPE_BF16, in, 1 }, dy = { o->dy, DTYPE_BF16, out, 1 };
+	struct mat down = m->turned ? (struct mat){ o->x, DTYPE_BF16, 1, in }
+				    : (struct mat){ o->dy, DTYPE_BF16, 1, out };
+	struct gemm_out dw = {
+		.c = o->dw, .ldc = m->turned ? out : in, .from = o->dw, .ldfrom = m->turned ? out : in
+	};
 	double t0 = now_seconds();
-	panels_pack(fore, w, 1, m->in);
+	panels_pack(&o->forward, w);
 	for (size_t i = 0; i < passes; i++)
-		gemm(m->rows, x, m->in, 1, fore, NULL, y, m->out, 0);
+		gemm(m->rows, x, &o->forward, (struct gemm_out){ .c = o->y, .ldc = out });
 	double t1 = now_seconds();
-	panels_pack(back, w, m->in, 1);
+	panels_pack(&o->backward, wt);
 	for (size_t i = 0; i < passes; i++)
-		gemm(m->rows, y, m->out, 1, back, NULL, dx, m->in, 0);
+		gemm(m->rows, dy, &o->backward, (struct gemm_out){ .c = o->dx, .ldc = in });
 	double t2 = now_seconds();
 	for (size_t i = 0; i < passes; i++) {
-		panels_pack(scratch, x, m->in, 1);
-		gemm(m->out, y, 1, m->out, scratch, NULL, dw, m->in, GEMM_ADD);
+		panels_pack(&o->rows, m->turned ? dy : x);
+		gemm(m->turned ? in : out, down, &o->rows, dw);
 	}
 	return (struct seconds){ t1 - t0, t2 - t1, now_seconds() - t2 };
 }
 
+/* Seconds of this map's products in a step; a first call warms up. */
 static double measure(const struct map *m, int verbose)
 {
-	size_t nx = m->rows * m->in, nw = m->in * m->out, ny = m->rows * m->out;
-	float *x = random_floats(nx), *w = random_floats(nw), *y = random_floats(ny), *dx = random_floats(nx),
-	      *dw = random_floats(nw);
-	struct panels fore = panels(m->in, m->out), back = panels(m->out, m->in),
-		      scratch = panels(m->rows, m->in);
+	struct operands o;
 	struct seconds s = { 0, 0, 0 };
-	for (int r = -1; r < RUNS; r++) {
-		struct seconds t = once(m, x, w, y, dx, dw, &fore, &back, &scratch);
-		if (r < 0)
-			continue;
+	operands_new(&o, m);
+	once(m, &o);
+	for (int r = 0; r < RUNS; r++) {
+		struct seconds t = once(m, &o);
 		s.forward += t.forward / RUNS;
 		s.input += t.input / RUNS;
 		s.weight += t.weight / RUNS;
 	}
+	operands_free(&o, m);
 	double flop = 2.0 * TOKENS * (double)(m->in * m->out) * 1e-9;
 	if (verbose)
 		fprintf(stderr,
 			"%-14s %5zu -> %5zu: forward %6.1f, input's gradient %6.1f, weight's %6.1f GFLOP/s\n",
 			m->name, m->in, m->out, flop / s.forward, flop / s.input, flop / s.weight);
-	mem_free(x, nx * 4);
-	mem_free(w, nw * 4);
-	mem_free(y, ny * 4);
-	mem_free(dx, nx * 4);
-	mem_free(dw, nw * 4);
-	panels_release(&fore);
-	panels_release(&back);
-	panels_release(&scratch);
 	return (s.forward + s.input + s.weight) * (double)m->times;
 }
 

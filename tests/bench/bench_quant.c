@@ -145,7 +145,8 @@ static void bench_decode(int f, size_t m, size_t width, size_t mlp, size_t layer
 			size_t n = shape[l % 4][0], k = shape[l % 4][1];
 			if (f < 0) {
 				struct panels b = { DTYPE_BF16, k, n, p + at };
-				gemm(m, a, k, 1, &b, NULL, c, n, 0);
+				gemm(m, (struct mat){ a, DTYPE_F32, k, 1 }, &b,
+					(struct gemm_out){ .c = c, .ldc = n });
 				at += panels_bytes(DTYPE_BF16, k, n);
 			} else {
 				struct qpanels b = { (enum qform)f, k, n, p + at };
