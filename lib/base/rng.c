@@ -84,7 +84,8 @@ void rng_normals(uint64_t seed, uint64_t stream, uint64_t pair, double z[2])
 {
 	uint64_t u[2];
 	philox(seed, stream, pair, u);
-	double length = sqrt(-2.0 * log(1.0 - uniform_of(u[0]))), angle = 6.283185307179586 * uniform_of(u[1]);
+	double length = sqrt(-2.0 * log(1.0 - uniform_of(u[0]))),
+	       angle = 6.283185307179586 * uniform_of(u[1]);
 	z[0] = length * cos(angle);
 	z[1] = length * sin(angle);
 }

@@ -56,7 +56,8 @@ struct kern {
 	void (*axpy)(float *y, float a, const float *x, size_t n);       /* y += a x */
 	void (*scale)(float *y, float a, const float *x, size_t n);      /* y = a x */
 	void (*mul)(float *y, const float *x, const float *z, size_t n); /* y = x z */
-	/* y = exp(x - shift), returns the sum; relative error of each below 2e-7; below 2.5e-38 it is 0, above 88.37 infinite. */
+	/* y = exp(x - shift), returns the sum; relative error of each below 2e-7; below 2.5e-38 it is 0,
+	 * above 88.37 infinite. */
 	float (*exp_sum)(float *y, const float *x, float shift, size_t n);
 	/* log sum exp(scale * x): the one definition behind every log-probability (train, eval, generate). */
 	float (*lse)(const float *x, float scale, size_t n);
