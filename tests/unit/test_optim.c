@@ -248,6 +248,8 @@ static void test_narrow(struct optim_config c, double tol)
 				p.g[i] = (float)(0.02 * (double)(i % 7) + 0.1 * rng_normal(&r));
 			optim_step(o, 0.01, 1);
 		}
+		ok(optim_bytes(&one, &m) == o->memory_bytes + o->scratch_bytes,
+			"--dry-run says what is taken");
 		if (narrow)
 			ok(o->memory_bytes <
 					p.count * (c.kind ? 4 : 8) * (c.moments == MOMENT_BF16 ? 0.51 : 0.27),
