@@ -295,6 +295,8 @@ int main(int argc, char **argv)
 	check_usage(n);
 	if (kern_check(&e) < 0)
 		die("%s", e.msg);
+	if (reference)
+		detail("%s", kern_describe());
 	if (show) {
 		run_show(operands[0]);
 	} else if (reference) {

@@ -538,6 +538,8 @@ int main(int argc, char **argv)
 	check_options(n);
 	if (model_path && kern_check(&err) < 0)
 		die("%s", err.msg);
+	if (model_path)
+		detail("%s", kern_describe());
 	if (model_path && !(model = model_load(model_path, &err)))
 		die("%s", err.msg);
 	if (tasks.n && !model->tokenizer)

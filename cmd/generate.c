@@ -398,6 +398,7 @@ int main(int argc, char **argv)
 	check_options(n);
 	if (kern_check(&err) < 0)
 		die("%s", err.msg);
+	detail("%s", kern_describe());
 	model = model_load(model_path, &err);
 	if (!model)
 		die("%s", err.msg);

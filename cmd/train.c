@@ -629,7 +629,8 @@ static void open_run(struct job *j)
 	if (j->going_on && strcmp(r->state.isa, kern()->name) != 0)
 		info("%s: goes on with %s kernels after %s: rounding differs from here on", common.output,
 			kern()->name, r->state.isa);
-	detail("%s kernels, %s products, %llu threads", kern()->name, dtype_name(j->config.compute),
+	detail("%s", kern_describe());
+	detail("%s products, %llu threads", dtype_name(j->config.compute),
 		(unsigned long long)common.threads);
 	if (eval_data.n &&
 		heldout_load(&r->heldout, eval_data.v, eval_data.n, j->model, eval_tokens, &err) < 0)

@@ -1,6 +1,7 @@
 #include "tensor/kern.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,22 @@ int kern_check(struct err *e)
 	if (!k->supported())
 		return err_set(e, "QUERN_ISA: this machine cannot run '%s'", name);
 	return 0;
+}
+
+const char *kern_describe(void)
+{
+	static char text[256];
+	const struct kern *k = kern();
+	int asked = forced() && strcmp(forced(), k->name) == 0;
+	size_t n = (size_t)snprintf(text, sizeof text, "%s kernels, %s", k->name,
+		asked ? "as QUERN_ISA says" : "the best that run here");
+	const char *before = "; not here: ";
+	for (size_t i = 0; kern_table[i] && n < sizeof text; i++)
+		if (!kern_table[i]->supported()) {
+			n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", before, kern_table[i]->name);
+			before = ", ";
+		}
+	return text;
 }
 
 int kern_select(const char *name)

@@ -105,6 +105,8 @@ const struct kern *kern(void);
 /* -1 with a message when QUERN_ISA names a row that is unknown or not supported here. For commands, before
  * they compute. */
 int kern_check(struct err *e);
+/* Which row is in use and why, in words; valid until the next call. For -v. */
+const char *kern_describe(void);
 /* Selects by name (NULL: best); -1 when unknown or not supported here. Not while other threads compute;
  * packed panels belong to the row that packed them. */
 int kern_select(const char *name);

@@ -21,6 +21,9 @@ for t in run model model.safetensors; do
 	same "the tokenizer of $t" got.ids want.ids
 done
 
+like "-v says which kernels compute, and why" \
+	"$(QUERN_ISA=scalar "$BIN/generate" -v -m model -p Hi --max-tokens 1 2>&1 >/dev/null)" 'scalar kernels, as QUERN_ISA says'
+
 gen -p 'Once upon a time' --greedy --max-tokens 20 >a.txt
 check "a prompt is continued" test -s a.txt
 is "one completion ends in one newline" "$(tail -c 1 a.txt | od -An -c | tr -d ' ')" '\n'
