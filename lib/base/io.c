@@ -379,9 +379,13 @@ void io_forget_temp(int slot)
 
 void io_remove_temps(void)
 {
+	/* Files first: a folder is removed when it is empty. */
+	for (int i = 0; i < MAX_TEMPS; i++)
+		if (temp_live[i] && unlink(temp_names[i]) == 0)
+			temp_live[i] = 0;
 	for (int i = 0; i < MAX_TEMPS; i++) {
 		if (temp_live[i])
-			unlink(temp_names[i]);
+			rmdir(temp_names[i]);
 		temp_live[i] = 0;
 	}
 }

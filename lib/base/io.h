@@ -85,7 +85,7 @@ void writer_abort(struct writer *w);
 /* Removes the temporary files of every writer still open; async-signal-safe. die() and signals end up here.
  */
 void io_remove_temps(void);
-/* Marks a path (file or directory prefix is NOT followed) for removal by io_remove_temps; `io_forget_temp`
+/* Marks a path (a file, or a folder that is empty by then) for removal by io_remove_temps; `io_forget_temp`
  * undoes it. */
 int io_register_temp(const char *path);
 void io_forget_temp(int slot);

@@ -59,7 +59,7 @@ static const char *const names_olmo2[ROLE_COUNT] = {
 };
 
 static const char *const ignored_gpt2[] = { ".attn.bias", ".attn.masked_bias", NULL };
-static const char *const ignored_llama[] = { ".rotary_emb.inv_freq", NULL };
+static const char *const ignored_llama[] = { "rotary_emb.inv_freq", NULL };
 
 /* What the RMS-norm, rotary, gated family shares. */
 #define BASE_LLAMA                                                                                \
@@ -90,7 +90,6 @@ const struct arch arch_table[] = {
 		.names = names_gpt2,
 		.ignored = ignored_gpt2,
 		.conv1d = 1,
-		.always_tied = 1,
 		.qkv_bias = BIAS_ALWAYS,
 		.o_bias = BIAS_ALWAYS,
 		.mlp_bias = BIAS_ALWAYS },

@@ -49,7 +49,7 @@ static void *attn_build(struct net *n, size_t layer)
 		.head_dim = c->head_dim,
 		.scale = (float)(1 / sqrt((double)c->head_dim) /
 				 (c->inverse_layer_scale ? (double)layer + 1 : 1)),
-		.window = layer >= c->window_from ? c->window : 0 };
+		.window = config_window(c, layer) };
 	size_t outs[] = { a->q_width, a->kv_width, a->kv_width };
 	int is_fused = c->arch->names[ROLE_QKV] != NULL;
 	a->qkv = net_linear(n, is_fused ? fused : split, is_fused ? &a->width : outs, is_fused ? 1 : 3, layer,

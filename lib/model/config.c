@@ -120,7 +120,8 @@ static void get_act(struct reading *r, struct config *c)
 		const char *name;
 		enum act_kind act;
 	} acts[] = { { "silu", ACT_SILU }, { "swish", ACT_SILU }, { "gelu_new", ACT_GELU_TANH },
-		{ "gelu_pytorch_tanh", ACT_GELU_TANH }, { "gelu_fast", ACT_GELU_TANH } };
+		{ "gelu_pytorch_tanh", ACT_GELU_TANH }, { "gelu_python_tanh", ACT_GELU_TANH },
+		{ "gelu_fast", ACT_GELU_TANH }, { "gelu_accurate", ACT_GELU_TANH } };
 	const char *key = c->arch->keys->act;
 	const struct json *v = get(r->root, key);
 	if (!v)
@@ -146,7 +147,7 @@ static void get_rope(struct reading *r, struct config *c)
 {
 	struct rope_config *p = &c->rope;
 	const struct json *d = get(r->root, "rope_scaling");
-	if (!d)
+	if (!d || (d->type == JSON_OBJECT && !d->n))
 		d = get(r->root, "rope_parameters");
 	if (d && d->type != JSON_OBJECT) {
 		fail(r, "rope_scaling", "wants an object");
@@ -177,7 +178,7 @@ static void get_rope(struct reading *r, struct config *c)
 		return;
 	p->original_context = get_num(r, d, "original_max_position_embeddings",
 		get_num(r, r->root, "original_max_position_embeddings", (double)c->context));
-	if (!(p->original_context >= 1))
+	if (!(p->original_context >= 1 && p->original_context <= (double)CONFIG_MAX_CONTEXT))
 		fail(r, "original_max_position_embeddings", "wants a count");
 	p->factor = get_num(
 		r, d, "factor", p->scaling == ROPE_YARN ? (double)c->context / p->original_context : 0);
@@ -195,22 +196,22 @@ static void get_rope(struct reading *r, struct config *c)
 	p->truncate = get_bool(r, d, "truncate", 1);
 }
 
-/* Which layers see a window only. `layer_types`, when there, must say the same as the keys that it came from.
- */
-static void get_window(struct reading *r, struct config *c)
+size_t config_window(const struct config *c, size_t layer)
 {
-	const struct json *v = json_get(r->root, "sliding_window"), *types = get(r->root, "layer_types");
-	if (v)
-		c->window = v->type == JSON_NULL ? 0 : get_size(r, "sliding_window", CONFIG_MAX_CONTEXT, 0);
-	if (c->arch->window == WINDOW_NEVER ||
-		(c->arch->window == WINDOW_QWEN && !get_bool(r, r->root, "use_sliding_window", 0)))
-		c->window = 0;
-	if (c->window && c->arch->window == WINDOW_QWEN) {
-		const struct json *from = get(r->root, "max_window_layers");
-		if (from && (!from->is_int || from->i < 0))
-			fail(r, "max_window_layers", "wants a count");
-		c->window_from = from ? (size_t)from->i : 28;
-	}
+	return c->slides[layer / 8] >> layer % 8 & 1 ? c->window : 0;
+}
+
+static void set_slides(struct config *c, size_t layer, int slides)
+{
+	unsigned char bit = (unsigned char)(1u << layer % 8);
+	c->slides[layer / 8] =
+		(unsigned char)(slides ? c->slides[layer / 8] | bit : c->slides[layer / 8] & ~bit);
+}
+
+/* `layer_types` decides where the class reads it (Qwen), elsewhere it must say what is computed. */
+static void get_layer_types(struct reading *r, struct config *c)
+{
+	const struct json *types = get(r->root, "layer_types");
 	if (!types)
 		return;
 	if (types->type != JSON_ARRAY || types->n < c->layers) {
@@ -223,13 +224,38 @@ static void get_window(struct reading *r, struct config *c)
 		if (!slides && !(t->type == JSON_STRING &&
 				       (str_is(t->s, "full_attention") || str_is(t->s, "attention"))))
 			fail(r, "layer_types", "only full_attention and sliding_attention are known here");
-		if (slides != (c->window && i >= c->window_from))
-			fail(r, "layer_types", "does not fit sliding_window and max_window_layers");
+		if (slides && !c->window)
+			fail(r, "layer_types", "sliding_attention without a sliding_window");
+		else if (c->arch->window == WINDOW_QWEN)
+			set_slides(c, i, slides);
+		else if (slides != (config_window(c, i) != 0))
+			fail(r, "layer_types", "does not fit sliding_window");
 	}
 }
 
+/* Which layers see a window only. */
+static void get_window(struct reading *r, struct config *c)
+{
+	const struct json *v = json_get(r->root, "sliding_window");
+	size_t from = 0;
+	if (v)
+		c->window = v->type == JSON_NULL ? 0 : get_size(r, "sliding_window", CONFIG_MAX_CONTEXT, 0);
+	if (c->arch->window == WINDOW_NEVER ||
+		(c->arch->window == WINDOW_QWEN && !get_bool(r, r->root, "use_sliding_window", 0)))
+		c->window = 0;
+	if (c->window && c->arch->window == WINDOW_QWEN) {
+		const struct json *m = get(r->root, "max_window_layers");
+		if (m && (!m->is_int || m->i < 0))
+			fail(r, "max_window_layers", "wants a count");
+		from = m && m->i >= 0 ? (size_t)m->i : 28;
+	}
+	for (size_t i = from; c->window && i < c->layers; i++)
+		set_slides(c, i, 1);
+	get_layer_types(r, c);
+}
+
 /* Switches that would change the arithmetic into something that is not computed here. */
-static void refuse_variants(struct reading *r, const struct config *c)
+static void refuse_variants(struct reading *r)
 {
 	if (!get_bool(r, r->root, "scale_attn_weights", 1))
 		fail(r, "scale_attn_weights", "false is not known");
@@ -237,8 +263,6 @@ static void refuse_variants(struct reading *r, const struct config *c)
 		fail(r, "add_cross_attention", "only decoders are known");
 	if (get(r->root, "quantization_config"))
 		fail(r, "quantization_config", "quantised checkpoints are not read");
-	if (c->arch->always_tied && !c->tied)
-		fail(r, "tie_word_embeddings", "this model_type is always tied");
 }
 
 double config_weights(const struct config *c)
@@ -316,7 +340,7 @@ static void read_config(struct reading *r, struct config *c)
 	if (c->rope.enabled)
 		get_rope(r, c);
 	get_window(r, c);
-	refuse_variants(r, c);
+	refuse_variants(r);
 	check(r, c);
 }
 
@@ -442,6 +466,25 @@ static void add_rope(struct buf *b, const struct rope_config *p)
 	buf_release(&d);
 }
 
+/* The first layer that slides; where one behind it does not, the list of all. */
+static void add_layer_windows(struct buf *b, const struct config *c)
+{
+	size_t first = 0, i;
+	while (first < c->layers && !config_window(c, first))
+		first++;
+	for (i = first; i < c->layers && config_window(c, i); i++)
+		;
+	add_bool(b, "use_sliding_window", c->window != 0);
+	add_count(b, "max_window_layers", first);
+	if (i == c->layers)
+		return;
+	add_key(b, "layer_types");
+	for (i = 0; i < c->layers; i++)
+		buf_addf(b, "%s\"%s\"", i ? ", " : "[",
+			config_window(c, i) ? "sliding_attention" : "full_attention");
+	buf_addc(b, ']');
+}
+
 static const char *act_name(const struct config *c)
 {
 	if (c->act == ACT_SILU)
@@ -489,10 +532,8 @@ void config_json(const struct config *c, enum dtype dtype, struct buf *b)
 		add_bool(&o, "scale_attn_by_inverse_layer_idx", 1);
 	if (a->window != WINDOW_NEVER)
 		add_id(&o, "sliding_window", c->window ? (int64_t)c->window : -1);
-	if (a->window == WINDOW_QWEN) {
-		add_bool(&o, "use_sliding_window", c->window != 0);
-		add_count(&o, "max_window_layers", c->window ? c->window_from : c->layers);
-	}
+	if (a->window == WINDOW_QWEN)
+		add_layer_windows(&o, c);
 	add_num(&o, "initializer_range", c->init_range);
 	add_bool(&o, "tie_word_embeddings", c->tied);
 	add_id(&o, "bos_token_id", c->bos);

@@ -42,10 +42,10 @@ struct config {
 	enum act_kind act;
 	int gated; /* mlp: down(act(gate x) * up x), else down(act(up x)) */
 	int qkv_bias, o_bias, mlp_bias;
-	int tied;                /* head is the embedding */
-	int inverse_layer_scale; /* gpt2's scale_attn_by_inverse_layer_idx */
-	size_t window;           /* sliding window of layers >= window_from, 0 none */
-	size_t window_from;
+	int tied;                                    /* head is the embedding */
+	int inverse_layer_scale;                     /* gpt2's scale_attn_by_inverse_layer_idx */
+	size_t window;                               /* sliding window of the layers that slide, 0 none */
+	unsigned char slides[CONFIG_MAX_LAYERS / 8]; /* a bit a layer; see config_window */
 	struct rope_config rope;
 	double init_range;
 	int64_t bos, eos, pad; /* -1: none */
@@ -68,11 +68,13 @@ int config_parse(struct config *c, const char *json, size_t n, const char *name,
  *	heads	dim / head_dim		kv_heads	heads
  *	mlp	8/3 dim rounded up to a multiple of 64; 4 dim where the architecture has no gate
  *	context	2048		vocab	0: to be taken from the tokenizer
- *	tied	0 (gpt2: always 1)	theta	the class default	eps	1e-5
+ *	tied	0 (gpt2: 1)	theta	the class default	eps	1e-5
  */
 int config_preset(struct config *c, const char *spec, struct err *e);
 /* The keys that transformers reads for this model_type, pretty-printed. dtype: type of the saved weights. */
 void config_json(const struct config *c, enum dtype dtype, struct buf *b);
+/* Sliding window of a layer, 0: it sees all of the past. */
+size_t config_window(const struct config *c, size_t layer);
 /* About how many weights the sizes make up; in floating point, so that nothing overflows. */
 double config_weights(const struct config *c);
 /* Fingerprint of what changes arithmetic. */

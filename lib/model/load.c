@@ -108,6 +108,30 @@ static int bind_tensors(const struct model *m, struct safetensors **files, const
 	return rc;
 }
 
+static const struct tensor_view *find_tensor(struct safetensors **files, size_t n, const char *name)
+{
+	const struct tensor_view *t = NULL;
+	for (size_t i = 0; !t && i < n; i++)
+		t = safetensors_get(files[i], name);
+	return t;
+}
+
+/* transformers ties what is equal only: weights with a head of their own have one, whatever the config says.
+ */
+static void settle_tied(struct config *c, struct safetensors **files, size_t n)
+{
+	char *embed = arch_name(c->arch, ROLE_EMBED, 0, ".weight"),
+	     *head = arch_name(c->arch, ROLE_HEAD, 0, ".weight");
+	const struct tensor_view *x = find_tensor(files, n, embed), *y = find_tensor(files, n, head);
+	if (!x)
+		x = find_tensor(files, n, embed + strlen(c->arch->prefix));
+	if (c->tied && x && y && x->dtype == y->dtype && x->count == y->count &&
+		memcmp(x->data, y->data, x->count * dtype_size(x->dtype)) != 0)
+		c->tied = 0;
+	free(embed);
+	free(head);
+}
+
 #define PIECE ((size_t)1 << 18)
 
 static void copy_tensor(const struct param *p, const struct tensor_view *t)
@@ -330,6 +354,7 @@ static struct model *load_dir(const char *dir, struct err *e)
 	struct shards s = { 0 };
 	struct model *m = NULL;
 	if (read_config(&c, dir, e) == 0 && open_shards(&s, dir, e) == 0) {
+		settle_tied(&c, s.files, s.n);
 		m = model_shell(&c);
 		if (load_weights(m, s.files, s.names, s.n, dir, e) < 0 || load_extras(m, dir, e) < 0) {
 			model_free(m);
@@ -376,6 +401,7 @@ static struct model *load_single(struct safetensors *s, const char *name, struct
 		err_prefix(e, "%s", name);
 		return NULL;
 	}
+	settle_tied(&c, &s, 1);
 	struct model *m = model_shell(&c);
 	int rc = load_weights(m, &s, &name, 1, name, e);
 	if (rc == 0 && tokenizer) {

@@ -76,7 +76,7 @@ static void turn_dial(struct preset *p, const struct arch *a)
 		set_default(&p->mlp, a->base.gated ? round_up((p->dim * 8 + 2) / 3, 64) : 4 * p->dim);
 	set_default(&p->context, 2048);
 	set_default(&p->vocab, 0);
-	set_default(&p->tied, (uint64_t)a->always_tied);
+	set_default(&p->tied, (uint64_t)a->base.tied);
 }
 
 static int check_range(const struct preset *p, const char *spec, struct err *e)
@@ -106,8 +106,6 @@ static const char *misfit(const struct preset *p, const struct arch *a)
 		return "heads of head_dim do not make up dim";
 	if (!a->keys->kv_heads && p->kv_heads != p->heads)
 		return "this architecture has no kv_heads of their own";
-	if (a->always_tied && !p->tied)
-		return "this architecture is always tied";
 	if (a->base.rope.enabled && p->head_dim % 2)
 		return "heads of odd size cannot rotate";
 	if (a->base.rope.enabled && !(p->theta > 1 && p->theta < 1e15))

@@ -156,16 +156,41 @@ int model_save_dir(const struct model *m, const char *dir, enum dtype t, int syn
 }
 
 /* The files that model_save_dir writes: what may have to be removed again. */
+static const char *const dir_files[] = { "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+	"generation_config.json", "chat_template.jinja", "config.json" };
+#define DIR_FILES (sizeof dir_files / sizeof *dir_files)
+
 static void remove_dir(const char *dir)
 {
-	static const char *const files[] = { "model.safetensors", "tokenizer.json", "tokenizer_config.json",
-		"generation_config.json", "chat_template.jinja", "config.json" };
-	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-		char *path = path_join(dir, files[i]);
+	for (size_t i = 0; i < DIR_FILES; i++) {
+		char *path = path_join(dir, dir_files[i]);
 		unlink(path);
 		free(path);
 	}
 	rmdir(dir);
+}
+
+/* Writes the folder under a temporary name, which goes away with the process, then renames it. */
+static int save_and_rename(
+	const struct model *m, const char *temp, const char *place, enum dtype t, struct err *e)
+{
+	int slots[DIR_FILES + 1];
+	if (path_mkdir(temp, e) < 0)
+		return err_set(e, "%s: cannot create:", place);
+	slots[DIR_FILES] = io_register_temp(temp);
+	for (size_t i = 0; i < DIR_FILES; i++) {
+		char *path = path_join(temp, dir_files[i]);
+		slots[i] = io_register_temp(path);
+		free(path);
+	}
+	int rc = model_save_dir(m, temp, t, 0, e);
+	if (rc == 0 && rename(temp, place) < 0)
+		rc = err_set(e, "%s: cannot rename:", place);
+	if (rc < 0)
+		remove_dir(temp);
+	for (size_t i = 0; i <= DIR_FILES; i++)
+		io_forget_temp(slots[i]);
+	return rc;
 }
 
 int model_save_new_dir(const struct model *m, const char *dir, enum dtype t, struct err *e)
@@ -180,17 +205,8 @@ int model_save_new_dir(const struct model *m, const char *dir, enum dtype t, str
 	/* rename replaces an empty folder, and no other. */
 	if (path_exists(place) && (!path_is_dir(place) || rmdir(place) < 0))
 		rc = err_set(e, "%s: is there already", dir);
-	else if (path_mkdir(temp, e) < 0)
-		rc = err_set(e, "%s: cannot create:", dir);
 	else
-		rc = 0;
-	if (rc == 0) {
-		rc = model_save_dir(m, temp, t, 0, e);
-		if (rc == 0 && rename(temp, place) < 0)
-			rc = err_set(e, "%s: cannot rename:", dir);
-		if (rc < 0)
-			remove_dir(temp);
-	}
+		rc = save_and_rename(m, temp, place, t, e);
 	free(temp);
 	free(place);
 	return rc;

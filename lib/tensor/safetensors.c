@@ -8,6 +8,8 @@
 
 /* The reference implementation's bound on the header. */
 #define MAX_HEADER ((uint64_t)100 << 20)
+/* Bytes of one tensor's entry: a dtype, a shape of TENSOR_MAX_DIMS and two offsets are far below. */
+#define MAX_ENTRY 4096
 /* A pipe or compressed file is read into memory whole; this bounds what is asked of it, not what a model may
  * be. */
 #define MAX_PIPE (SIZE_MAX / 4)
@@ -17,15 +19,15 @@ struct safetensors {
 	struct buf pipe;
 	struct arena arena;
 	struct tensor_view *tensors;
-	size_t n;
+	size_t n, tensors_cap;
 	struct smap names, meta; /* meta: value is the index in `values` */
 	char **values;
 	size_t nvalues, cap;
 };
 
 /* One entry of the header: {"dtype": ..., "shape": [...], "data_offsets": [begin, end]}. */
-static int read_entry(struct tensor_view *t, size_t *end, const struct json *v, const uint8_t *data,
-	size_t size, const char *name, struct err *e)
+static int read_entry(struct tensor_view *t, const struct json *v, const uint8_t *data, size_t size,
+	const char *name, struct err *e)
 {
 	const struct json *type = json_get(v, "dtype"), *shape = json_get(v, "shape");
 	const struct json *at = json_get(v, "data_offsets");
@@ -62,24 +64,35 @@ static int read_entry(struct tensor_view *t, size_t *end, const struct json *v, 
 		return err_set(e, "%s: tensor '%s': %lld bytes of data, its shape wants %zu", name, t->name,
 			(long long)(z->i - b->i), t->count * dtype_size(t->dtype));
 	t->data = data + b->i;
-	*end = (size_t)z->i;
 	return 0;
 }
 
-static int read_meta(struct safetensors *s, const struct json *v, const char *name, struct err *e)
+/* The bytes of a string literal that was checked before, NUL-terminated. */
+static char *keep_string(struct safetensors *s, struct str literal, size_t *n)
 {
-	if (!json_is(v, JSON_OBJECT))
+	char *p = arena_alloc(&s->arena, literal.n + 1);
+	*n = json_unescape_to(p, literal.p, literal.n);
+	p[*n] = 0;
+	return p;
+}
+
+static int read_meta(struct safetensors *s, struct str text, const char *name, struct err *e)
+{
+	struct json_members m;
+	struct str key, v;
+	size_t n, value_n;
+	int more;
+	if (text.p[0] != '{' || json_members_start(&m, text.p, text.n, e) < 0)
 		return err_set(e, "%s: __metadata__ is no object", name);
-	for (size_t i = 0; i < v->n; i++) {
-		const struct json *k = &v->kids[i];
-		if (k->type != JSON_STRING)
-			return err_set(e, "%s: __metadata__: '%.*s' is no string", name,
-				(int)(k->key.n < 64 ? k->key.n : 64), k->key.p);
+	while ((more = json_members_next(&m, &key, &v, e)) > 0) {
+		const char *k = keep_string(s, key, &n);
+		if (v.p[0] != '"')
+			return err_set(e, "%s: __metadata__: '%.64s' is no string", name, k);
 		GROW(s->values, s->cap, s->nvalues + 1);
-		*smap_put(&s->meta, k->key.p, k->key.n, 0, NULL) = s->nvalues;
-		s->values[s->nvalues++] = arena_strndup(&s->arena, k->s.p, k->s.n);
+		*smap_put(&s->meta, k, n, 0, NULL) = s->nvalues;
+		s->values[s->nvalues++] = keep_string(s, v, &value_n);
 	}
-	return 0;
+	return more;
 }
 
 static int by_data(const void *a, const void *b)
@@ -108,9 +121,40 @@ static int check_layout(
 	}
 	if (at != size)
 		return err_set(e, "%s: byte %zu: %zu bytes behind the last tensor", name, at, size - at);
+	for (size_t i = 0; i < s->n; i++) {
+		const char *key = s->tensors[i].name;
+		int fresh;
+		smap_put(&s->names, key, strlen(key), i, &fresh);
+		if (!fresh)
+			return err_set(e, "%s: tensor '%s' stands there twice", name, key);
+	}
 	return 0;
 }
 
+/* One member of the header. */
+static int read_member(struct safetensors *s, struct str key, struct str text, const uint8_t *data,
+	size_t size, const char *name, struct err *e)
+{
+	struct arena tmp = { 0 };
+	size_t n;
+	char *k = keep_string(s, key, &n);
+	if (strcmp(k, "__metadata__") == 0 && n == strlen(k))
+		return read_meta(s, text, name, e);
+	if (strlen(k) != n)
+		return err_set(e, "%s: header: a tensor's name holds a NUL: '%.64s'", name, k);
+	if (text.n > MAX_ENTRY)
+		return err_set(e, "%s: tensor '%.64s': its entry is too long", name, k);
+	GROW(s->tensors, s->tensors_cap, s->n + 1);
+	struct tensor_view *t = &s->tensors[s->n];
+	*t = (struct tensor_view){ .name = k };
+	const struct json *v = json_parse(&tmp, text.p, text.n, JSON_STRICT, e);
+	int rc = v ? read_entry(t, v, data, size, name, e) : err_prefix(e, "%s: tensor '%.64s'", name, k);
+	s->n += rc == 0;
+	arena_release(&tmp);
+	return rc;
+}
+
+/* The header is walked, not built: its size bounds the memory that it costs. */
 static int parse_header(struct safetensors *s, const uint8_t *p, size_t n, const char *name, struct err *e)
 {
 	uint64_t len = 0;
@@ -125,47 +169,15 @@ static int parse_header(struct safetensors *s, const uint8_t *p, size_t n, const
 			(unsigned long long)len);
 	const uint8_t *data = p + 8 + len;
 	size_t size = n - 8 - (size_t)len;
-	struct arena tmp = { 0 };
-	const struct json *root = json_parse(&tmp, (const char *)p + 8, (size_t)len, JSON_STRICT, e);
-	int rc = -1;
-	if (!root) {
-		err_prefix(e, "%s: header", name);
-		goto out;
-	}
-	if (root->type != JSON_OBJECT) {
-		err_set(e, "%s: the header is no object", name);
-		goto out;
-	}
-	s->tensors = xcalloc(root->n, sizeof *s->tensors);
-	for (size_t i = 0; i < root->n; i++) {
-		const struct json *v = &root->kids[i];
-		if (str_is(v->key, "__metadata__")) {
-			if (read_meta(s, v, name, e) < 0)
-				goto out;
-			continue;
-		}
-		struct tensor_view *t = &s->tensors[s->n];
-		size_t end;
-		if (memchr(v->key.p, 0, v->key.n)) {
-			err_set(e, "%s: header: byte %zu: a tensor's name holds a NUL", name, v->at);
-			goto out;
-		}
-		t->name = arena_strndup(&s->arena, v->key.p, v->key.n);
-		if (read_entry(t, &end, v, data, size, name, e) < 0)
-			goto out;
-		s->n++;
-	}
-	rc = check_layout(s, data, size, name, e);
-	for (size_t i = 0; rc == 0 && i < s->n; i++) {
-		const char *key = s->tensors[i].name;
-		int fresh;
-		smap_put(&s->names, key, strlen(key), i, &fresh);
-		if (!fresh)
-			rc = err_set(e, "%s: tensor '%s' stands there twice", name, key);
-	}
-out:
-	arena_release(&tmp);
-	return rc;
+	struct json_members m;
+	struct str key, v;
+	int more = json_members_start(&m, (const char *)p + 8, (size_t)len, e);
+	while (more >= 0 && (more = json_members_next(&m, &key, &v, e)) > 0)
+		if (read_member(s, key, v, data, size, name, e) < 0)
+			return -1;
+	if (more < 0)
+		return err_prefix(e, "%s: header", name);
+	return check_layout(s, data, size, name, e);
 }
 
 struct safetensors *safetensors_parse(const void *p, size_t n, const char *name, struct err *e)

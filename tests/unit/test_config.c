@@ -36,6 +36,40 @@ static void test_reading(void)
 		   &e) == 0 &&
 			c.rope.scaling == ROPE_DYNAMIC && c.rope.factor == 3,
 		"rope_scaling wins over rope_parameters");
+	ok(parse(&c,
+		   "{\"model_type\":\"llama\",\"rope_scaling\":{},\"rope_parameters\":{\"rope_type\":"
+		   "\"linear\","
+		   "\"rope_theta\":7,\"factor\":2}}",
+		   &e) == 0 &&
+			c.rope.scaling == ROPE_LINEAR && c.rope.theta == 7,
+		"an empty rope_scaling does not");
+	ok(parse(&c,
+		   "{\"model_type\":\"gpt2\",\"activation_function\":\"gelu_accurate\",\"tie_word_"
+		   "embeddings\":false}",
+		   &e) == 0 &&
+			!c.tied && c.act == ACT_GELU_TANH,
+		"gpt2 with a head of its own");
+	ok(parse(&c,
+		   "{\"model_type\":\"qwen3\",\"num_hidden_layers\":3,\"use_sliding_window\":true,\"sliding_"
+		   "window\":8,"
+		   "\"max_window_layers\":2}",
+		   &e) == 0 &&
+			config_window(&c, 1) == 0 && config_window(&c, 2) == 8,
+		"the window of upper layers");
+	ok(parse(&c,
+		   "{\"model_type\":\"qwen3\",\"num_hidden_layers\":3,\"use_sliding_window\":true,\"sliding_"
+		   "window\":8,"
+		   "\"layer_types\":[\"sliding_attention\",\"full_attention\",\"sliding_attention\"]}",
+		   &e) == 0 &&
+			config_window(&c, 0) == 8 && config_window(&c, 1) == 0 && config_window(&c, 2) == 8,
+		"layer_types say which layers slide");
+	text = (struct buf){ 0 };
+	struct config back;
+	config_json(&c, DTYPE_F32, &text);
+	ok(config_parse(&back, text.p, text.n, "written", &e) == 0 && config_hash(&back) == config_hash(&c) &&
+			memcmp(back.slides, c.slides, sizeof c.slides) == 0,
+		"and are written");
+	buf_release(&text);
 	ok(parse(&c, "{\"model_type\":\"qwen3\"}", &e) == 0 && c.head_dim == 128 &&
 			c.qk_norm == QK_NORM_HEAD && !c.qkv_bias && !c.window,
 		"qwen3");
@@ -78,7 +112,14 @@ static void test_refusals(void)
 	refuse("{\"model_type\":\"llama\",\"partial_rotary_factor\":0.5}", "partial_rotary_factor");
 	refuse("{\"model_type\":\"llama\",\"rms_norm_eps\":-1}", "rms_norm_eps");
 	refuse("{\"model_type\":\"llama\",\"quantization_config\":{}}", "quantization_config");
-	refuse("{\"model_type\":\"gpt2\",\"tie_word_embeddings\":false}", "tie_word_embeddings");
+	refuse("{\"model_type\":\"gpt2\",\"tie_word_embeddings\":1}", "tie_word_embeddings");
+	refuse("{\"model_type\":\"llama\",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2,"
+	       "\"original_max_position_embeddings\":1e300}}",
+		"original_max_position_embeddings");
+	refuse("{\"model_type\":\"qwen3\",\"num_hidden_layers\":1,\"layer_types\":[\"sliding_attention\"]}",
+		"sliding_attention without a sliding_window");
+	refuse("{\"model_type\":\"mistral\",\"num_hidden_layers\":1,\"layer_types\":[\"full_attention\"]}",
+		"layer_types: does not fit sliding_window");
 	refuse("{\"model_type\":\"gpt2\",\"add_cross_attention\":true}", "add_cross_attention");
 	refuse("{\"model_type\":\"qwen3\",\"layer_types\":[\"full_attention\"]}", "layer_types");
 	refuse("{\"model_type\":\"llama\",\"intermediate_size\":1048576,\"num_hidden_layers\":4096,"
@@ -110,8 +151,8 @@ static void test_presets(void)
 		"overrides");
 	static const char *const bad[] = { "", "llama", "bert:depth=6", "llama:depth=0",
 		"llama:depth=6,width=7", "llama:depth=6,heads=0", "llama:depth=6,kv_heads=4",
-		"llama:depth=6,tied=2", "gpt2:depth=6,tied=0", "gpt2:depth=2,dim=100,heads=3", "llama:depth",
-		"llama:depth=9999999", "llama:depth=2,head_dim=3" };
+		"llama:depth=6,tied=2", "gpt2:depth=2,dim=100,heads=3", "llama:depth", "llama:depth=9999999",
+		"llama:depth=2,head_dim=3" };
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		e.msg[0] = 0;
 		ok(config_preset(&c, bad[i], &e) < 0 && e.msg[0], "refused: %s", e.msg);

@@ -245,6 +245,20 @@ static void test_spill(void)
 	free(q);
 }
 
+static void test_temps(void)
+{
+	struct err e;
+	path_mkdir("made", &e);
+	path_mkdir("kept", &e);
+	io_register_temp("made");
+	io_forget_temp(io_register_temp("kept"));
+	io_register_temp("made/file");
+	struct writer *w = writer_open("made/file", &e);
+	ok(writer_commit(w, 0, &e) == 0, "a file in a folder, both marked");
+	io_remove_temps();
+	ok(!path_exists("made") && path_exists("kept"), "are removed, the folder last");
+}
+
 int main(void)
 {
 	if (!mkdtemp(dir) || chdir(dir) < 0)
@@ -257,6 +271,7 @@ int main(void)
 	test_descriptor();
 	test_spill();
 	test_pipe();
+	test_temps();
 	char *rm = xasprintf("rm -rf %s", dir);
 	int rc = system(rm);
 	free(rm);

@@ -100,6 +100,27 @@ static void accept(const char *what, const struct model *m, struct spelling s)
 	model_free(got);
 }
 
+/* A config that says tied beside a head of its own: what differs is not tied, what is equal is. */
+static void test_tied_by_word(void)
+{
+	struct err e = { "" };
+	struct model *m = make("llama:depth=1,dim=8,heads=2,vocab=9,context=4,tied=0");
+	struct param *head = model_param(m, "lm_head.weight"), *embed = &m->params[0];
+	m->config.tied = 1;
+	write_model(m, &(struct spelling){ .strip = "model." });
+	struct model *got = model_load(path, &e);
+	ok(got && !got->config.tied && memcmp(got->weights, m->weights, m->count * sizeof *m->weights) == 0,
+		"another head than the embedding is read, whatever the config says %s", e.msg);
+	model_free(got);
+	memcpy(head->w, embed->w, embed->count * sizeof *embed->w);
+	write_model(m, &(struct spelling){ 0 });
+	got = model_load(path, &e);
+	ok(got && got->config.tied && got->count == m->count - head->count, "an equal one is a copy %s",
+		e.msg);
+	model_free(got);
+	model_free(m);
+}
+
 static void refuse(const char *why, const struct model *m, struct spelling s)
 {
 	struct err e = { "" };
@@ -115,6 +136,8 @@ int main(void)
 	struct model *gpt2 = make("gpt2:depth=1,dim=8,heads=2,vocab=9,context=4");
 	struct model *tied = make("llama:depth=2,dim=8,heads=2,vocab=9,context=4,tied=1");
 	struct model *untied = make("olmo2:depth=1,dim=8,heads=2,vocab=9,context=4");
+	struct model *gpt2_untied = make("gpt2:depth=1,dim=8,heads=2,vocab=9,context=4,tied=0");
+	accept("gpt2 with a head", gpt2_untied, (struct spelling){ 0 });
 	accept("as it is", gpt2, (struct spelling){ 0 });
 	accept("without prefix, with masks", gpt2,
 		(struct spelling){
@@ -124,6 +147,8 @@ int main(void)
 		(struct spelling){
 			.extra = { "model.layers.0.self_attn.rotary_emb.inv_freq" }, .type = DTYPE_F16 });
 	accept("a tied head's copy", tied, (struct spelling){ .extra = { "lm_head.weight" } });
+	accept("bare, with rotary frequencies", tied,
+		(struct spelling){ .strip = "model.", .extra = { "rotary_emb.inv_freq" } });
 	accept("a tied embedding under the head's name", tied,
 		(struct spelling){
 			.rename = "model.embed_tokens.weight", .as = "lm_head.weight", .type = DTYPE_F64 });
@@ -139,8 +164,10 @@ int main(void)
 	refuse("'norm.weight' is [1], the config wants [8]", tied,
 		(struct spelling){ .drop = "model.norm.weight", .extra = { "norm.weight" } });
 	refuse("weights of type I32 are not read", gpt2, (struct spelling){ .type = DTYPE_I32 });
+	test_tied_by_word();
 	unlink(path);
 	model_free(gpt2);
+	model_free(gpt2_untied);
 	model_free(tied);
 	model_free(untied);
 	return tap_end();

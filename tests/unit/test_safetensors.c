@@ -88,6 +88,14 @@ static void test_refusals(void)
 	refuse("{\"a\":" T("F32", "2", 8, 0) "}", 8, "no range");
 	refuse("{\"a\":" T("F32", "2", 0, 9223372036854775807) "}", 8, "cut short");
 	refuse("{\"a\":7}", 0, "wants dtype");
+	refuse("{\"b\\u0000\":7}", 0, "holds a NUL");
+	struct buf longer = { 0 };
+	buf_adds(&longer, "{\"a\":{\"shape\":[0");
+	while (longer.n < 5000)
+		buf_adds(&longer, ",0");
+	buf_adds(&longer, "]}}");
+	refuse(longer.p, 0, "its entry is too long");
+	buf_release(&longer);
 	refuse("{\"__metadata__\":{\"a\":7}}", 0, "no string");
 	refuse("{\"a\":", 0, "header: byte 5");
 	refuse("[]", 0, "not a safetensors file");
