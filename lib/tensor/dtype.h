@@ -11,7 +11,7 @@ enum dtype {
 	DTYPE_F32,
 	DTYPE_BF16,
 	DTYPE_F16,
-	DTYPE_F64,
+	DTYPE_F64, /* the last that is a floating-point number */
 	DTYPE_I64,
 	DTYPE_I32,
 	DTYPE_I16,
@@ -40,6 +40,36 @@ static inline uint16_t bf16_of(float f)
 	if ((x.u & 0x7fffffffu) > 0x7f800000u) /* NaN: keep it one */
 		return (uint16_t)(x.u >> 16 | 0x40);
 	return (uint16_t)((x.u + 0x7fffu + (x.u >> 16 & 1)) >> 16);
+}
+
+/* Written as choices, so that loops over them become vectors. */
+static inline float f32_of_f16(uint16_t h)
+{
+	union {
+		uint32_t u;
+		float f;
+	} x, small;
+	uint32_t sign = (uint32_t)(h & 0x8000u) << 16, a = h & 0x7fffu;
+	x.u = (a << 13) + (a >= 0x7c00 ? 0x70000000 : 0x38000000);
+	small.f = (float)(int32_t)a * 0x1p-24f; /* subnormal: exact */
+	x.u = sign | (a < 0x400 ? small.u : x.u);
+	return x.f;
+}
+
+static inline uint16_t f16_of(float f)
+{
+	union {
+		float f;
+		uint32_t u;
+	} x = { f }, small;
+	uint32_t sign = x.u >> 16 & 0x8000, a = x.u & 0x7fffffff;
+	x.u = a;
+	small.f = x.f + 0.5f; /* below 2^-14: its last bit is then f32's, rounded */
+	uint32_t h = (a + 0xfff + (a >> 13 & 1) - 0x38000000) >> 13;
+	h = a < 0x38800000 ? small.u - 0x3f000000 : h;
+	h = a >= 0x477ff000 ? 0x7c00 : h; /* from the middle between the largest f16 and the next: infinity */
+	h = a > 0x7f800000 ? 0x7e00 | (a >> 13 & 0x1ff) : h;
+	return (uint16_t)(sign | h);
 }
 
 static inline float f32_of_bf16(uint16_t h)

@@ -19,6 +19,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The two directions of a format of stored weights, over whole blocks of any alignment (quant.h). */
+struct quant_code {
+	void (*to_f32)(float *y, const void *x, size_t blocks);
+	void (*from_f32)(void *y, const float *x, size_t blocks);
+};
+
 struct kern {
 	const char *name;
 	int (*supported)(void); /* by processor and operating system (CPUID, XGETBV) */
@@ -97,6 +103,8 @@ struct kern {
 	float (*softmax_step)(float *x, size_t n, float scale, float *m, float *l);
 	/* Its way back: p holds scores and becomes exp(scale p - lse); dp becomes p (dp - delta). */
 	void (*softmax_back)(float *p, float *dp, size_t n, float scale, float lse, float delta);
+
+	const struct quant_code *codes; /* by enum quant; the same bytes under every set */
 };
 
 /* The row in use: the best supported one, or QUERN_ISA's (the best one when that cannot be had: see

@@ -11,6 +11,7 @@
 #include "tensor/dtype.h"
 #include "tensor/kern.h"
 #include "tensor/kern_moment.h"
+#include "tensor/kern_quant.h"
 
 #include <math.h>
 #include <string.h>
@@ -400,6 +401,6 @@ static inline void repack_any_bf16(
 	.silu_back = row_silu_back, .gelu_tanh = row_gelu_tanh, .gelu_tanh_back = row_gelu_tanh_back, \
 	.adamw = row_adamw, .to_bf16 = row_to_bf16, .of_bf16 = row_of_bf16, .norm = row_norm,         \
 	.norm_back = row_norm_back, .rotate = row_rotate, .softmax_step = row_softmax_step,           \
-	.softmax_back = row_softmax_back, KERN_MOMENT
+	.softmax_back = row_softmax_back, KERN_MOMENT, .codes = quant_codes
 
 #endif
