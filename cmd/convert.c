@@ -10,22 +10,24 @@
 #include "model/model.h"
 #include "model/refcheck.h"
 #include "tensor/kern.h"
+#include "tensor/quant.h"
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { TO_HF, TO_SAFETENSORS, TO_LLAMA2C, TO_LLAMA2C_V1 };
+enum { TO_HF, TO_SAFETENSORS, TO_GGUF, TO_LLAMA2C, TO_LLAMA2C_V1 };
 
 static const char *tokenizer, *reference;
-static int to = -1, dtype_choice = -1, show, as_json, grad, average;
+static int to = -1, dtype_choice = -1, show, as_json, grad, average, pure;
 static double tol = 1e-4;
 
 static struct opt opts[] = {
-	{ "to", 0, OPT_CHOICE, &to, "hf|safetensors|llama2c|llama2c-v1",
-		"format to write (from the name: .safetensors, .bin, else a directory)" },
-	{ "dtype", 0, OPT_CHOICE, &dtype_choice, "f32|bf16|f16",
-		"type to store, or with --verify to compute in" },
+	{ "to", 0, OPT_CHOICE, &to, "hf|safetensors|gguf|llama2c|llama2c-v1",
+		"format to write (from the name: .safetensors, .gguf, .bin, else a directory)" },
+	{ "dtype", 0, OPT_CHOICE, &dtype_choice, "f32|bf16|f16|q8_0|q4_0|q4_1|q5_0|q5_1|q4_k|q5_k|q6_k",
+		"type to store (quantised: in GGUF), or with --verify to compute in" },
+	{ "pure", 0, OPT_FLAG, &pure, NULL, "with a quantised --dtype: every matrix in it, no mixture" },
 	{ "tokenizer", 0, OPT_STR, &tokenizer, "TOKENIZER", "the tokenizer that goes with it" },
 	{ "average", 0, OPT_FLAG, &average, NULL, "write the mean of several models' weights" },
 	{ "show", 0, OPT_FLAG, &show, NULL, "print config, tensors and parameter count" },
@@ -39,18 +41,31 @@ static struct opt opts[] = {
 
 static const struct command command = {
 	.name = "convert",
-	.usage = "[--to FORMAT] [--dtype TYPE] [--tokenizer TOKENIZER] -o OUT MODEL\n"
-		 "--average [--to FORMAT] [--dtype TYPE] [--tokenizer TOKENIZER] -o OUT MODEL MODEL ...\n"
+	.usage = "[--to FORMAT] [--dtype TYPE] [--pure] [--tokenizer TOKENIZER] -o OUT MODEL\n"
+		 "--average [--to FORMAT] [--dtype TYPE] [--pure] [--tokenizer TOKENIZER] -o OUT MODEL MODEL "
+		 "...\n"
 		 "--show [--json] MODEL\n"
 		 "--verify REF.safetensors [--grad] [--tol X] [--dtype TYPE] [-o OUT.safetensors] MODEL",
 	.about = "turn checkpoints into other formats, show and verify them",
 	.opts = opts,
 };
 
+/* The choices of --dtype, in their order. The first PLAIN of them are numbers. */
+#define PLAIN 3
+static const enum dtype dtypes[PLAIN] = { DTYPE_F32, DTYPE_BF16, DTYPE_F16 };
+static const enum quant quants[] = { QUANT_F32, QUANT_BF16, QUANT_F16, QUANT_Q8_0, QUANT_Q4_0, QUANT_Q4_1,
+	QUANT_Q5_0, QUANT_Q5_1, QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K };
+
 static enum dtype chosen_dtype(enum dtype fallback)
 {
-	static const enum dtype types[] = { DTYPE_F32, DTYPE_BF16, DTYPE_F16 };
-	return dtype_choice < 0 ? fallback : types[dtype_choice];
+	return dtype_choice < 0 ? fallback : dtypes[dtype_choice];
+}
+
+static enum quant chosen_quant(enum dtype fallback)
+{
+	if (dtype_choice >= 0)
+		return quants[dtype_choice];
+	return fallback == DTYPE_BF16 ? QUANT_BF16 : fallback == DTYPE_F16 ? QUANT_F16 : QUANT_F32;
 }
 
 static struct model *load(const char *path)
@@ -94,7 +109,7 @@ static void show_json(const struct model *m, struct buf *b)
 	for (size_t i = 0; i < m->nparams; i++) {
 		buf_adds(b, i ? ",{\"name\":" : "{\"name\":");
 		json_add_cstr(b, m->params[i].name);
-		buf_addf(b, ",\"dtype\":\"%s\",\"shape\":", dtype_name(m->params[i].file_dtype));
+		buf_addf(b, ",\"dtype\":\"%s\",\"shape\":", m->params[i].file_type);
 		add_shape(b, &m->params[i]);
 		buf_addc(b, '}');
 	}
@@ -107,7 +122,7 @@ static void show_text(const struct model *m, struct buf *b)
 {
 	config_json(&m->config, m->config.file_dtype, b);
 	for (size_t i = 0; i < m->nparams; i++) {
-		buf_addf(b, "%-56s %-4s ", m->params[i].name, dtype_name(m->params[i].file_dtype));
+		buf_addf(b, "%-56s %-4s ", m->params[i].name, m->params[i].file_type);
 		add_shape(b, &m->params[i]);
 		buf_addc(b, '\n');
 	}
@@ -188,6 +203,8 @@ static int format_of(const char *out)
 		return to;
 	if (strcmp(out, "-") == 0 || str_ends(out, ".safetensors") || str_ends(out, ".safetensors.gz"))
 		return TO_SAFETENSORS;
+	if (str_ends(out, ".gguf") || str_ends(out, ".gguf.gz"))
+		return TO_GGUF;
 	return str_ends(out, ".bin") || str_ends(out, ".bin.gz") ? TO_LLAMA2C : TO_HF;
 }
 
@@ -215,10 +232,14 @@ static void save_llama2c_tokenizer(const struct model *m, const char *out)
 
 static void save(const struct model *m, const char *out)
 {
-	enum dtype t = chosen_dtype(m->config.file_dtype == DTYPE_F64 ? DTYPE_F32 : m->config.file_dtype);
+	enum dtype stored = m->config.file_dtype == DTYPE_F64 ? DTYPE_F32 : m->config.file_dtype;
+	enum dtype t = dtype_choice >= PLAIN ? DTYPE_F32 : chosen_dtype(stored);
 	struct err e;
 	int rc = -1;
 	switch (format_of(out)) {
+	case TO_GGUF:
+		rc = gguf_write(m, out, chosen_quant(stored), pure, &e);
+		break;
 	case TO_HF:
 		rc = model_save_new_dir(m, out, t, &e);
 		break;
@@ -277,12 +298,14 @@ static void check_usage(int n)
 		die_usage("--json goes with --show");
 	if (!show && !reference && !common.output)
 		die_usage("wants -o OUT");
-	if (!show && !reference && to < 0 && str_ends(common.output, ".gguf"))
-		die_usage("-o %s: GGUF is not written by this version", common.output);
 	if (!show && !reference && to == TO_HF && strcmp(common.output, "-") == 0)
 		die_usage("a directory cannot go to stdout: --to safetensors can");
-	if (reference && dtype_choice == 2)
+	if (reference && dtype_choice >= 2)
 		die_usage("--verify computes in f32 or bf16");
+	if (dtype_choice >= PLAIN && common.output && format_of(common.output) != TO_GGUF)
+		die_usage("quantised weights go into GGUF files");
+	if (pure && dtype_choice < PLAIN)
+		die_usage("--pure goes with a quantised --dtype");
 	if (!(tol >= 0))
 		die_usage("--tol wants a number from 0 on");
 }

@@ -59,6 +59,8 @@ struct arch {
 	const char *const *names;   /* [ROLE_COUNT], NULL where the architecture has no such tensor */
 	const char *const *ignored; /* suffixes of buffers that published files carry; NULL-terminated */
 	int conv1d;                 /* matrices are stored [in, out] */
+	const char *gguf;           /* its name in GGUF files */
+	int gguf_pairs; /* there q and k turn neighbouring pairs (2i, 2i + 1): rows in another order */
 	int pad_frozen; /* the reference gives the embedding of pad_token_id no gradient as an input */
 	enum bias_rule qkv_bias, o_bias, mlp_bias; /* keys: attention_bias, attention_bias, mlp_bias */
 	enum window_rule window;

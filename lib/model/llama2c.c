@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "model/load.h"
 #include "model/net.h"
+#include "model/rope.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -47,13 +48,6 @@ static uint32_t get_u32(const uint8_t *p)
 int llama2c_is_v1(const void *p, size_t n)
 {
 	return n >= 4 && get_u32(p) == MAGIC_V1;
-}
-
-/* Row of the file for row r of the checkpoint: (i, i + d/2) came from (2i, 2i + 1). */
-static size_t turned_row(size_t r, size_t head_dim)
-{
-	size_t head = r / head_dim, i = r % head_dim, half = head_dim / 2;
-	return head * head_dim + (i < half ? 2 * i : 2 * (i - half) + 1);
 }
 
 static struct param *find(const struct model *m, enum role role, size_t layer)
@@ -111,7 +105,7 @@ static void read_tensor(struct param *p, const uint8_t *from, size_t head_dim, i
 		return;
 	}
 	for (size_t r = 0; r < p->shape[0]; r++)
-		to_f32(p->w + r * cols, from + turned_row(r, head_dim) * cols * sizeof(float), DTYPE_F32,
+		to_f32(p->w + r * cols, from + rope_pair_row(r, head_dim) * cols * sizeof(float), DTYPE_F32,
 			cols);
 }
 
@@ -201,7 +195,7 @@ static void write_tensor(struct writer *w, const struct param *p, size_t head_di
 	}
 	size_t rows = p->shape[0], cols = p->shape[1], *from = xcalloc(rows, sizeof *from);
 	for (size_t r = 0; r < rows; r++)
-		from[turned_row(r, head_dim)] = r;
+		from[rope_pair_row(r, head_dim)] = r;
 	for (size_t r = 0; r < rows; r++)
 		write_floats(w, p->w + from[r] * cols, cols);
 	free(from);

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "model/net.h"
+#include "tensor/gguf.h"
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
@@ -137,7 +138,7 @@ static void settle_tied(struct config *c, struct safetensors **files, size_t n)
 static void copy_tensor(const struct param *p, const struct tensor_view *t)
 {
 	size_t pieces = (p->count + PIECE - 1) / PIECE, size = dtype_size(t->dtype);
-#pragma omp parallel for
+#pragma omp parallel for if (pieces > 1)
 	for (size_t i = 0; i < pieces; i++) {
 		size_t at = i * PIECE, n = p->count - at < PIECE ? p->count - at : PIECE;
 		to_f32(p->w + at, (const char *)t->data + at * size, t->dtype, n);
@@ -154,7 +155,7 @@ int load_weights(struct model *m, struct safetensors **files, const char **file_
 		m->config.file_dtype = views[0]->dtype;
 		for (size_t i = 0; i < m->nparams; i++) {
 			copy_tensor(&m->params[i], views[i]);
-			m->params[i].file_dtype = views[i]->dtype;
+			m->params[i].file_type = dtype_name(views[i]->dtype);
 			/* Written in one type again, nothing may be lost. */
 			if (views[i]->dtype != views[0]->dtype)
 				m->config.file_dtype = DTYPE_F32;
@@ -417,11 +418,30 @@ static struct model *load_single(struct safetensors *s, const char *name, struct
 	return m;
 }
 
-static struct model *load_safetensors(const char *path, const char *name, struct err *e)
+static struct model *load_safetensors(struct safetensors *s, const char *name, struct err *e)
 {
-	struct safetensors *s = safetensors_open(path, e);
 	struct model *m = s ? load_single(s, name, e) : NULL;
 	safetensors_close(s);
+	return m;
+}
+
+static struct model *load_gguf(struct gguf *g, struct err *e)
+{
+	struct model *m = g ? gguf_read(g, e) : NULL;
+	gguf_close(g);
+	return m;
+}
+
+/* What comes down a pipe is in memory as a whole before it is looked at. */
+static struct model *load_pipe(const char *path, const char *name, struct err *e)
+{
+	struct buf b = { 0 };
+	struct model *m = NULL;
+	if (file_read(path, &b, SIZE_MAX / 4, e) == 0)
+		m = gguf_is(b.p, b.n)
+			    ? load_gguf(gguf_parse(b.p, b.n, name, e), e)
+			    : load_safetensors(safetensors_parse(b.p ? b.p : "", b.n, name, e), name, e);
+	buf_release(&b);
 	return m;
 }
 
@@ -460,14 +480,14 @@ static struct model *load_file(const char *path, struct err *e)
 	int compressed = str_ends(path, ".bin.gz"), llama2c = compressed || str_ends(path, ".bin");
 	if (map_open(&f, path, e) < 0)
 		return NULL;
-	if (f.n >= 4 && memcmp(f.p, "GGUF", 4) == 0)
-		err_set(e, "%s: GGUF is not read by this version", path);
+	if (gguf_is(f.p, f.n))
+		m = load_gguf(gguf_parse(f.p, f.n, path, e), e);
 	else if (compressed && is_gzip(f.p, f.n))
 		m = load_compressed_llama2c(path, e);
 	else if (llama2c_is_v1(f.p, f.n) || llama2c)
 		m = llama2c_read(f.p, f.n, path, e);
 	else
-		m = load_safetensors(path, path, e);
+		m = load_safetensors(safetensors_open(path, e), path, e);
 	map_close(&f);
 	if (m && !m->tokenizer && llama2c)
 		add_llama2c_tokenizer(m, path);
@@ -478,12 +498,12 @@ struct model *model_load(const char *path, struct err *e)
 {
 	struct stat st;
 	if (strcmp(path, "-") == 0)
-		return load_safetensors("-", "stdin", e);
+		return load_pipe("-", "stdin", e);
 	if (stat(path, &st) < 0) {
 		err_set(e, "%s: cannot open:", path);
 		return NULL;
 	}
 	if (S_ISDIR(st.st_mode))
 		return load_any_dir(path, e);
-	return S_ISREG(st.st_mode) ? load_file(path, e) : load_safetensors(path, path, e);
+	return S_ISREG(st.st_mode) ? load_file(path, e) : load_pipe(path, path, e);
 }

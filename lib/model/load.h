@@ -6,6 +6,7 @@
 #define QUERN_LOAD_H
 
 #include "model/model.h"
+#include "tensor/quant.h"
 #include "tensor/safetensors.h"
 
 int dir_has(const char *dir, const char *file);
@@ -22,5 +23,12 @@ int llama2c_is_v1(const void *p, size_t n);
 struct model *llama2c_read(const void *p, size_t n, const char *name, struct err *e);
 /* -1 where llama2.c's fixed arithmetic (rotary base 10000, no biases, ...) is not the model's. */
 int llama2c_write(const struct model *m, const char *path, int version, struct err *e);
+
+struct gguf;
+struct model *gguf_read(const struct gguf *g, struct err *e);
+/* Writes m with its matrices in a type (the mixture that llama.cpp makes of it, see convert(1); with `pure`
+ * all of them alike). -1 where llama.cpp does not compute what the model does. */
+
+int gguf_write(const struct model *m, const char *path, enum quant q, int pure, struct err *e);
 
 #endif

@@ -31,7 +31,7 @@ struct param {
 	size_t shape[2], count;
 	enum param_group group;
 	enum param_init init;
-	enum dtype file_dtype; /* as stored where it was read from; f32 otherwise */
+	const char *file_type; /* as stored where it was read from: "BF16", "Q4_K"; else "F32" */
 	double std;            /* of INIT_NORMAL */
 	float *w;              /* master weights, f32 */
 	float *g;              /* gradient, NULL until model_want_grads */
@@ -65,12 +65,12 @@ struct tok_info;
 int model_check_stream(const struct model *m, const struct tok_info *info, const char *name, struct err *e);
 
 /* MODEL as quern-checkpoint(5) says: Hugging Face directory (also sharded), run directory, .safetensors with
- * config in its metadata, llama2.c .bin, "-". Missing, superfluous and misshapen tensors are errors that name
- * them.
+ * config in its metadata, .gguf, llama2.c .bin, "-". Missing, superfluous and misshapen tensors are errors
+ * that name them.
  */
 struct model *model_load(const char *path, struct err *e);
-/* TOKENIZER as CLI.md defines it: whatever tokenizer_load reads, and what a run or a .safetensors carries.
- * pattern as there. */
+/* TOKENIZER as CLI.md defines it: whatever tokenizer_load reads, and what a run, a .safetensors or a .gguf
+ * carries. pattern as there. */
 struct tokenizer *model_tokenizer(const char *path, const char *pattern, struct err *e);
 /* A Hugging Face directory that AutoModelForCausalLM loads: config.json, model.safetensors, tokenizer.json
  * (when there is one), generation_config.json. Written into `dir`, which exists; each file by rename, synced

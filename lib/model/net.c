@@ -11,6 +11,7 @@ static size_t add_param(struct net *n, struct param p)
 	GROW(n->params, n->params_cap, n->nparams + 1);
 	p.count = p.ndim == 1 ? p.shape[0] : mul_size(p.shape[0], p.shape[1]);
 	p.offset = n->count;
+	p.file_type = "F32";
 	n->count = add_size(n->count, p.count);
 	n->params[n->nparams++] = p;
 	return p.offset;

@@ -80,6 +80,12 @@ void rope_angles(const double *freq, double factor, size_t dim, size_t position,
 	}
 }
 
+size_t rope_pair_row(size_t r, size_t dim)
+{
+	size_t head = r / dim, i = r % dim, half = dim / 2;
+	return head * dim + (i < half ? 2 * i : 2 * (i - half) + 1);
+}
+
 void rope_rotate(float *x, size_t heads, size_t dim, const float *angles, int inverse)
 {
 	size_t half = dim / 2;

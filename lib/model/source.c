@@ -3,6 +3,7 @@
  */
 #include "base/io.h"
 #include "base/mem.h"
+#include "model/gguf_model.h"
 #include "model/load.h"
 #include "text/tokenizer.h"
 
@@ -62,10 +63,34 @@ static struct tokenizer *carried_tokenizer(const char *path, const char *pattern
 	return t;
 }
 
+/* GGUF by its magic; a directory or a pipe is none. */
+static int is_gguf_file(const char *path)
+{
+	struct map_file f;
+	int is = map_open(&f, path, NULL) == 0 && gguf_is(f.p, f.n);
+	map_close(&f);
+	return is;
+}
+
+static struct tokenizer *gguf_file_tokenizer(const char *path, const char *pattern, struct err *e)
+{
+	struct gguf *g = gguf_open(path, e);
+	struct tokenizer *t = NULL;
+	e->msg[0] = g ? 0 : e->msg[0];
+	if (g && pattern)
+		err_set(e, "%s: --pattern wants the tokenizer in a file of its own", path);
+	else if (g && !(t = gguf_tokenizer(g, e)) && !e->msg[0])
+		err_set(e, "%s: has no tokenizer in its metadata", path);
+	gguf_close(g);
+	return t;
+}
+
 struct tokenizer *model_tokenizer(const char *path, const char *pattern, struct err *e)
 {
 	if (str_ends(path, ".safetensors"))
 		return carried_tokenizer(path, pattern, e);
+	if (is_gguf_file(path))
+		return gguf_file_tokenizer(path, pattern, e);
 	int is_run = path_is_dir(path) && !dir_has(path, "config.json") && !dir_has(path, "tokenizer.json");
 	char *checkpoint = is_run ? run_checkpoint(path) : NULL;
 	struct tokenizer *t = tokenizer_load(checkpoint ? checkpoint : path, pattern, e);

@@ -57,7 +57,7 @@ void quant_to_f32(enum quant q, float *y, const void *x, size_t n)
 	const struct quant_format *f = &quant_formats[q];
 	size_t pieces = (n + PIECE - 1) / PIECE;
 	ASSERT(n % f->values == 0);
-#pragma omp parallel for
+#pragma omp parallel for if (pieces > 1)
 	for (size_t i = 0; i < pieces; i++) {
 		size_t at = i * PIECE, m = n - at < PIECE ? n - at : PIECE;
 		kern()->codes[q].to_f32(y + at, (const char *)x + quant_bytes(q, at), m / f->values);
@@ -69,7 +69,7 @@ void quant_from_f32(enum quant q, void *y, const float *x, size_t n)
 	const struct quant_format *f = &quant_formats[q];
 	size_t pieces = (n + PIECE - 1) / PIECE;
 	ASSERT(n % f->values == 0);
-#pragma omp parallel for
+#pragma omp parallel for if (pieces > 1)
 	for (size_t i = 0; i < pieces; i++) {
 		size_t at = i * PIECE, m = n - at < PIECE ? n - at : PIECE;
 		kern()->codes[q].from_f32((char *)y + quant_bytes(q, at), x + at, m / f->values);

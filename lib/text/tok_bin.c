@@ -5,8 +5,7 @@
 
 #include <stdlib.h>
 
-/* Lowest rank of a merge that makes each id; NO_ID: none does. To be freed. */
-static uint32_t *ranks_of(const struct tokenizer *t)
+uint32_t *tok_ranks(const struct tokenizer *t)
 {
 	struct merge *m = tok_merges(t);
 	uint32_t *rank = xmalloc(mul_size(t->vocab.n, sizeof *rank));
@@ -44,7 +43,7 @@ static void add_f32(struct buf *b, float f)
 
 static void write_entries(const struct tokenizer *t, size_t vocab, struct buf *b)
 {
-	uint32_t *rank = ranks_of(t), longest = 1;
+	uint32_t *rank = tok_ranks(t), longest = 1;
 	struct buf text = { 0 }, entries = { 0 };
 	for (size_t id = 0; id < vocab; id++) {
 		buf_reset(&text);

@@ -74,6 +74,9 @@ struct tokenizer {
  * then by left and right id. */
 struct merge *tok_merges(const struct tokenizer *t);
 
+/* Lowest rank of a merge that makes each id, [vocab.n]; NO_ID: none does. To be freed. */
+uint32_t *tok_ranks(const struct tokenizer *t);
+
 #define META "\xe2\x96\x81"
 
 struct tokenizer *tok_new(void);
@@ -105,6 +108,9 @@ struct tokenizer *tok_load_gpt2(const char *vocab, size_t nvocab, const char *me
 	const char *pattern, struct err *e);
 struct tokenizer *tok_load_spm(const char *p, size_t n, struct err *e);
 struct tokenizer *tok_load_llama2c(const char *p, size_t n, struct err *e);
+struct tok_parts;
+int tok_build_pieces(
+	struct tokenizer *t, const struct tok_parts *p, struct err *e); /* those of sentencepiece */
 /* Do these bytes look like that format? */
 int tok_is_ranks(const char *p, size_t n);
 int tok_is_spm(const char *p, size_t n);

@@ -3,14 +3,13 @@
  * tokenizer.bin, which holds the same pieces and scores.
  */
 #include "text/tok_impl.h"
+#include "text/tok_parts.h"
 #include "text/utf8.h"
 #include "base/cur.h"
 #include "base/die.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-enum piece_type { PIECE_NORMAL = 1, PIECE_UNKNOWN, PIECE_CONTROL, PIECE_USER, PIECE_UNUSED, PIECE_BYTE };
 
 struct piece {
 	struct str text;
@@ -23,6 +22,7 @@ struct spm {
 	size_t n, cap;
 	uint64_t model_type; /* 2 is BPE */
 	int byte_fallback, suffix, dummy_prefix, extra_spaces, escape;
+	int skip_unused; /* they fill the vocabulary up and stand for nothing */
 	struct str charsmap;
 	int64_t bos, eos;
 };
@@ -92,7 +92,7 @@ static int read_piece(struct str s, struct piece *p)
 	struct cur c;
 	struct field f;
 	int rc;
-	*p = (struct piece){ .type = PIECE_NORMAL, .text = STR("") };
+	*p = (struct piece){ .type = PART_NORMAL, .text = STR("") };
 	cur_init(&c, s.p, s.n);
 	while ((rc = next_field(&c, &f)) > 0) {
 		if (f.number == 1 && f.wire == 2)
@@ -228,7 +228,7 @@ static void add_merges(struct tokenizer *t, const struct spm *m)
 	for (size_t i = 0; i < m->n; i++) {
 		uint32_t cp;
 		struct str text = m->pieces[i].text;
-		if (m->pieces[i].type == PIECE_NORMAL && utf8_get(text.p, text.n, &cp) < text.n)
+		if (m->pieces[i].type == PART_NORMAL && utf8_get(text.p, text.n, &cp) < text.n)
 			s[k++] = (struct scored){ m->pieces[i].score, (uint32_t)i };
 	}
 	qsort(s, k, sizeof *s, by_score);
@@ -252,7 +252,7 @@ static int add_pseudo(struct tokenizer *t, const struct spm *m, struct err *e)
 	size_t next = m->n;
 	for (size_t i = 0; i < m->n; i++) {
 		struct str s = m->pieces[i].text;
-		if (m->pieces[i].type != PIECE_NORMAL)
+		if (m->pieces[i].type != PART_NORMAL)
 			continue;
 		for (size_t at = 0, len; at < s.n; at += len) {
 			uint32_t cp;
@@ -296,25 +296,27 @@ static int add_piece(struct tokenizer *t, const struct spm *m, uint32_t id, stru
 		return err_set(e, "piece %u is not UTF-8", id);
 	if (isnan(p->score))
 		return err_set(e, "piece %u: its score is not a number", id);
-	/* Two pieces of one text: the first is found, as when they are put in a table in order. */
-	vocab_add(&t->vocab, id, p->text.p, p->text.n, p->type == PIECE_NORMAL || p->type == PIECE_USER);
-	switch (p->type) {
-	case PIECE_NORMAL:
+	if (p->type == PART_UNUSED && m->skip_unused)
 		return 0;
-	case PIECE_UNKNOWN:
+	/* Two pieces of one text: the first is found, as when they are put in a table in order. */
+	vocab_add(&t->vocab, id, p->text.p, p->text.n, p->type == PART_NORMAL || p->type == PART_USER);
+	switch (p->type) {
+	case PART_NORMAL:
+		return 0;
+	case PART_UNKNOWN:
 		t->unk = id;
 		return tok_add(t, (struct added){ .id = id, .text = p->text, .special = 1 }, e);
-	case PIECE_CONTROL:
+	case PART_CONTROL:
 		return tok_add(t, (struct added){ .id = id, .text = p->text, .special = 1 }, e);
-	case PIECE_USER:
+	case PART_USER:
 		t->no_json = "it has user-defined symbols";
 		return tok_add(t, (struct added){ .id = id, .text = p->text, .normalized = 1 }, e);
-	case PIECE_BYTE:
+	case PART_BYTE:
 		if ((byte = byte_piece(p->text)) < 0)
 			return err_set(e, "piece %u is not a byte", id);
 		t->byte_id[byte] = id;
 		return 0;
-	case PIECE_UNUSED:
+	case PART_UNUSED:
 		return err_set(e, "piece %u: unused pieces are not supported", id);
 	}
 	return err_set(e, "piece %u: unknown type", id);
@@ -357,9 +359,9 @@ static int build(struct tokenizer *t, const struct spm *m, struct err *e)
 	if (add_pseudo(t, m, e) || add_normalizer(t, m, e))
 		return -1;
 	add_merges(t, m);
-	if (m->bos >= 0 && (uint64_t)m->bos < m->n && m->pieces[m->bos].type == PIECE_CONTROL)
+	if (m->bos >= 0 && (uint64_t)m->bos < m->n && m->pieces[m->bos].type == PART_CONTROL)
 		t->bos = m->bos;
-	if (m->eos >= 0 && (uint64_t)m->eos < m->n && m->pieces[m->eos].type == PIECE_CONTROL)
+	if (m->eos >= 0 && (uint64_t)m->eos < m->n && m->pieces[m->eos].type == PART_CONTROL)
 		t->eos = m->eos;
 	return tok_finish(t, e);
 }
@@ -377,6 +379,26 @@ struct tokenizer *tok_load_spm(const char *p, size_t n, struct err *e)
 	return t;
 }
 
+int tok_build_pieces(struct tokenizer *t, const struct tok_parts *p, struct err *e)
+{
+	struct spm m = { .model_type = 2,
+		.byte_fallback = 0,
+		.dummy_prefix = p->space_prefix,
+		.escape = 1,
+		.skip_unused = 1,
+		.bos = -1,
+		.eos = -1 };
+	for (size_t i = 0; i < p->n; i++) {
+		int32_t type = p->types ? p->types[i] : PART_NORMAL;
+		GROW(m.pieces, m.cap, m.n + 1);
+		m.pieces[m.n++] = (struct piece){ p->tokens[i], p->scores[i], (uint64_t)(uint32_t)type };
+		m.byte_fallback |= type == PART_BYTE;
+	}
+	int rc = build(t, &m, e);
+	free(m.pieces);
+	return rc;
+}
+
 /* --- llama2.c ------------------------------------------------------------------------------------------- */
 
 /*
@@ -388,7 +410,7 @@ static int next_entry(struct cur *c, struct piece *p)
 	p->score = cur_f32(c);
 	p->text.n = cur_u32(c);
 	p->text.p = p->text.n <= cur_left(c) ? cur_bytes(c, p->text.n) : NULL;
-	p->type = PIECE_NORMAL;
+	p->type = PART_NORMAL;
 	return p->text.p && !c->failed ? 0 : -1;
 }
 
@@ -409,13 +431,13 @@ static void adopt_entry(struct tokenizer *t, struct piece *p, size_t id)
 	struct textnorm meta = { .steps = &step, .n = 1 };
 	struct buf b = { 0 }, tmp = { 0 };
 	if (id < 3) {
-		p->type = id ? PIECE_CONTROL : PIECE_UNKNOWN;
+		p->type = id ? PART_CONTROL : PART_UNKNOWN;
 		while (p->text.n && p->text.p[0] == '\n')
 			p->text = (struct str){ p->text.p + 1, p->text.n - 1 };
 		while (p->text.n && p->text.p[p->text.n - 1] == '\n')
 			p->text.n--;
 	} else if (id < 259 && byte_piece(p->text) == (int)id - 3) {
-		p->type = PIECE_BYTE;
+		p->type = PART_BYTE;
 	} else {
 		norm_apply(&meta, p->text.p, p->text.n, &b, &tmp);
 		p->text = tok_keep(t, b.p ? b.p : "", b.n);

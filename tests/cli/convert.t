@@ -96,6 +96,29 @@ check "a run without latest: its newest complete checkpoint" "$C" --verify "$R" 
 ln -s step-9 run/latest
 fails 1 "a run's latest" "^convert: run/latest.*is \[24,16\], the config wants \[16,16\]" "$C" --show run
 
+# GGUF.
+L=$REF/llama-llama3-one-kv
+"$C" -o x.gguf "$L.safetensors"
+check "GGUF computes the same" "$C" --verify "$L.ref.safetensors" --grad --tol 2e-5 x.gguf
+"$C" -o - --to gguf "$L.safetensors" | "$C" -o z.gguf -
+same "and goes through a pipe" x.gguf z.gguf
+"$C" -o z.safetensors x.gguf
+check "and back" "$C" --verify "$L.ref.safetensors" --tol 2e-5 z.safetensors
+"$C" -j 1 --dtype q4_0 -o one.gguf "$L.safetensors" && "$C" -j 3 --dtype q4_0 -o three.gguf "$L.safetensors"
+same "1 and 3 threads write the same bytes" one.gguf three.gguf
+like "rows that are no blocks are F16" "$("$C" --show one.gguf)" '^model.layers.0.mlp.up_proj.weight +F16 '
+"$C" --dtype f16 -o f16.gguf "$L.safetensors"
+like "its type is shown" "$("$C" --show f16.gguf)" '^model.embed_tokens.weight +F16 +\[33, 16\]$'
+"$C" -o x.gguf.gz "$L.safetensors" && gzip -dc x.gguf.gz >y.gguf
+same "compressed" x.gguf y.gguf
+fails 1 "what llama.cpp does not compute" "cannot be written: llama.cpp has no sliding windows" \
+	"$C" -o y.gguf "$REF/qwen2-upper-window.safetensors"
+fails 1 "nor this" "cannot be written: llama.cpp has no bias behind" "$C" -o y.gguf "$M"
+head -c 3000 x.gguf >cut.gguf
+fails 1 "GGUF cut short" "^convert: cut.gguf: .*cut short" "$C" --show cut.gguf
+fails 2 "quantised weights elsewhere" "quantised weights go into GGUF files" "$C" --dtype q4_0 -o x.safetensors "$M"
+fails 2 "--pure alone" "pure goes with a quantised --dtype" "$C" --pure -o x.gguf "$M"
+
 # What is refused, and in which words.
 head -c 20000 "$M" >cut.safetensors
 fails 1 "a file cut short" "^convert: cut.safetensors: .*cut short" "$C" --show cut.safetensors
@@ -105,8 +128,6 @@ fails 1 "no config" "^convert: .*ref.safetensors: has no config in its metadata"
 fails 1 "no such file" "^convert: nowhere: cannot open: " "$C" --show nowhere
 mkdir none
 fails 1 "an empty directory" "^convert: none: has no config.json" "$C" --show none
-printf 'GGUF\003\000\000\000' >x.gguf
-fails 1 "GGUF" "^convert: x.gguf: GGUF is not read by this version" "$C" --show x.gguf
 cp -r dir broken && echo '{"model_type": "perceiver"}' >broken/config.json
 fails 1 "an unknown architecture" "broken/config.json: model_type: 'perceiver' is not known" "$C" --show broken
 echo '{"model_type": "llama"' >broken/config.json
@@ -124,7 +145,6 @@ fails 2 "no output" "wants -o OUT" "$C" "$M"
 fails 2 "a directory to stdout" "a directory cannot go to stdout" "$C" --to hf -o - "$M"
 fails 2 "no model" "wants one model" "$C" -o x
 fails 2 "--grad without --verify" "go with --verify" "$C" --grad -o x "$M"
-fails 2 "a GGUF by its name" "^convert: -o x.gguf: GGUF is not written by this version" "$C" -o x.gguf "$M"
 fails 2 "two things to stdout" "^convert: -o - would mix with the comparison's lines" "$C" --verify "$REF/llama-yarn.ref.safetensors" -o - "$M"
 fails 2 "two jobs" "exclude each other" "$C" --show --average "$M" "$M"
 fails 2 "an unknown format" "^convert: --to is one of hf\|safetensors" "$C" --to onnx -o x "$M"
@@ -143,6 +163,16 @@ if [ -n "$SHARED" ]; then
 	"$C" -o found with/v0.bin
 	same "and is the same tokenizer" found/tokenizer.json stories/tokenizer.json
 	rm tokenizer.bin
+	"$C" --dtype f32 -o stories.gguf stories
+	like "GGUF carries the tokenizer" "$("$C" --show stories.gguf)" 'a tokenizer of 512 ids$'
+	rm -r found && "$C" -o found stories.gguf
+	same "and it is the same one" found/tokenizer.json stories/tokenizer.json
+	same "with the same weights" found/model.safetensors stories/model.safetensors
+	"$BIN/generate" --greedy --max-tokens 30 -q -p "Once upon a time" -m stories >a
+	"$BIN/generate" --greedy --max-tokens 30 -q -p "Once upon a time" -m stories.gguf >b
+	same "which speaks alike" a b
+	is "and reads alike" "$(echo 'Once upon a time' | "$BIN/tokenize" -q --ids -m stories.gguf --format lines)" \
+		"$(echo 'Once upon a time' | "$BIN/tokenize" -q --ids -m stories --format lines)"
 	"$C" -o stories-v1.safetensors "$S-v1.bin"
 	"$C" -o stories-v0.safetensors "$S.bin"
 	same "both versions are the same model" stories-v0.safetensors stories-v1.safetensors

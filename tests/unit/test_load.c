@@ -95,7 +95,7 @@ static void accept(const char *what, const struct model *m, struct spelling s)
 	ok(got && got->config.file_dtype == (s.wide ? DTYPE_F32 : s.type), "%s: its type is kept", what);
 	int same = got != NULL;
 	for (size_t i = 0; got && i < got->nparams; i++)
-		same &= got->params[i].file_dtype == type_of(&s, got->params[i].name);
+		same &= strcmp(got->params[i].file_type, dtype_name(type_of(&s, got->params[i].name))) == 0;
 	ok(same, "%s: that of every tensor", what);
 	model_free(got);
 }
