@@ -13,7 +13,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static const char *model_path, *field, *as = "rescored", *answer_field = "answer";
+static const char *model_path, *full_path, *field, *as = "rescored", *answer_field = "answer";
 static struct opt_list tasks, verifiers;
 static int loss, rescore, format, per_item, dtype = -1;
 static uint64_t context = UINT64_MAX, stride = UINT64_MAX, limit = UINT64_MAX, num_fewshot = UINT64_MAX,
@@ -24,6 +24,9 @@ static struct opt opts[] = {
 	{ "model", 'm', OPT_STR, &model_path, "MODEL", "model to measure", OPT_BYTES },
 	{ "loss", 0, OPT_FLAG, &loss, NULL,
 		"loss, perplexity and bits per byte of token streams or documents", OPT_BYTES },
+	{ "against", 0, OPT_STR, &full_path, "FULL",
+		"what MODEL, made from FULL, has lost: Kullback-Leibler divergence of its predictions",
+		OPT_BYTES },
 	{ "task", 0, OPT_LIST, &tasks, "TASK.json", "run this task (may be repeated)", OPT_BYTES },
 	{ "rescore", 0, OPT_FLAG, &rescore, NULL, "add log-probabilities to completions", OPT_BYTES },
 	{ "verify", 0, OPT_LIST, &verifiers, "VERIFIER[:ARGS]",
@@ -32,7 +35,7 @@ static struct opt opts[] = {
 		OPT_BYTES },
 	{ "context", 0, OPT_COUNT, &context, "N", "tokens in a window (default: the model's context)",
 		OPT_BYTES },
-	{ "stride", 0, OPT_COUNT, &stride, "N", "--loss: tokens from window to window (default: the window)",
+	{ "stride", 0, OPT_COUNT, &stride, "N", "tokens from window to window (default: the window)",
 		OPT_BYTES },
 	{ "field", 0, OPT_STR, &field, "NAME", "field with the text (text, or completion for --verify)",
 		OPT_BYTES },
@@ -58,13 +61,14 @@ static struct opt opts[] = {
 static const struct command command = {
 	"eval",
 	"-m MODEL [--loss] [--task TASK.json] [--stride N] [--per-item] [options] [file ...]\n"
+	"-m MODEL --against FULL [--stride N] [--per-item] [options] [file ...]\n"
 	"--verify VERIFIER[:ARGS] [--answer-field NAME] [options] [file ...]\n"
 	"-m MODEL --rescore [--as NAME] [--temp T] [options] [file ...]",
 	"Measure a model; reward or score completions.",
 	opts,
 };
 
-static struct model *model;
+static struct model *model, *full;
 static struct writer *out;
 static struct err err;
 static struct buf line;
@@ -79,7 +83,10 @@ static enum dtype compute(void)
 
 static size_t window(void)
 {
-	return context < model->config.context ? (size_t)context : model->config.context;
+	size_t most = model->config.context;
+	if (full && full->config.context < most)
+		most = full->config.context;
+	return context < most ? (size_t)context : most;
 }
 
 static void emit(void *ctx, const struct buf *b, int is_total)
@@ -111,12 +118,18 @@ struct item {
 };
 
 static struct loss_total total;
+static struct divergence divergence;
 static uint64_t documents;
 
 static void add_loss(struct buf *b, const struct loss_total *t)
 {
-	buf_addf(b, "\"tokens\":%llu,\"scored\":%llu,\"bytes\":%llu,\"nats\":", (unsigned long long)t->tokens,
-		(unsigned long long)t->scored, (unsigned long long)t->bytes);
+	buf_addf(b, "\"tokens\":%llu,\"scored\":%llu,", (unsigned long long)t->tokens,
+		(unsigned long long)t->scored);
+	if (t->divergence) {
+		divergence_json(b, t->divergence, t->nats);
+		return;
+	}
+	buf_addf(b, "\"bytes\":%llu,\"nats\":", (unsigned long long)t->bytes);
 	json_add_num(b, t->nats);
 	buf_adds(b, ",\"loss\":");
 	json_add_num(b, t->scored ? t->nats / (double)t->scored : NAN);
@@ -136,6 +149,8 @@ static void document_done(void *ctx, void *user, const struct loss_total *t)
 	total.bytes += t->bytes;
 	total.nats += t->nats;
 	total.byte_nats += t->byte_nats;
+	if (t->divergence)
+		divergence_join(&divergence, t->divergence);
 	progress_tick(&progress, (double)total.tokens, NULL);
 	if (per_item) {
 		buf_reset(&line);
@@ -213,6 +228,12 @@ static void show_loss(void)
 			(unsigned long long)total.tokens);
 		return;
 	}
+	if (full) {
+		buf_reset(&line);
+		divergence_summary(&line, &divergence, total.nats);
+		info("%.*s", (int)line.n, line.p);
+		return;
+	}
 	double mean = total.nats / (double)total.scored;
 	if (total.bytes)
 		snprintf(bits, sizeof bits, ", %.4f bits per byte",
@@ -226,7 +247,8 @@ static void run_loss(char **files, size_t n)
 	static char dash[] = "-";
 	char *from_stdin[] = { dash };
 	size_t c = window(), s = stride < c ? (size_t)stride : c;
-	struct perplexity *p = perplexity_new(model, compute(), c, s, document_done, NULL);
+	struct perplexity *p = perplexity_new(model, full, compute(), c, s, document_done, NULL);
+	total.divergence = full ? &divergence : NULL;
 	progress_start(&progress, 0, "tokens");
 	if (!n)
 		files = from_stdin;
@@ -246,8 +268,9 @@ static void run_loss(char **files, size_t n)
 	perplexity_flush(p);
 	perplexity_free(p);
 	progress_end(&progress);
-	if (!isfinite(total.nats))
-		die("%s: the model's log-probabilities are not finite", model_path);
+	if (!isfinite(total.nats) || !isfinite(divergence.full_nats) || !isfinite(divergence.kl.x))
+		die("%s: the model's log-probabilities are not finite",
+			isfinite(total.nats) ? full_path : model_path);
 	buf_reset(&line);
 	buf_addf(&line, "{\"documents\":%llu,", (unsigned long long)total.docs);
 	add_loss(&line, &total);
@@ -495,15 +518,22 @@ static void rescore_summary(void)
 /* Options that say nothing for what is measured here. */
 static void refuse_strangers(void)
 {
-	enum { LOSS = 1, TASK = 2, RESCORE = 4, VERIFY = 8 };
+	enum { LOSS = 1, TASK = 2, RESCORE = 4, VERIFY = 8, AGAINST = 16, TEXT = LOSS | AGAINST };
 	static const struct {
 		const char *name;
 		int modes;
-	} only[] = { { "stride", LOSS }, { "format", LOSS }, { "field", LOSS | VERIFY },
-		{ "per-item", LOSS | TASK }, { "limit", TASK }, { "num-fewshot", TASK },
+	} only[] = { { "stride", TEXT }, { "format", TEXT }, { "field", TEXT | VERIFY },
+		{ "per-item", TEXT | TASK }, { "limit", TASK }, { "num-fewshot", TASK },
 		{ "bootstrap", TASK }, { "as", RESCORE }, { "temp", RESCORE }, { "answer-field", VERIFY } };
-	int mode = rescore ? RESCORE : verifiers.n ? VERIFY : (loss ? LOSS : 0) | (tasks.n ? TASK : 0);
-	const char *what = rescore ? "--rescore" : verifiers.n ? "--verify" : loss ? "--loss" : "--task";
+	int mode = rescore       ? RESCORE
+		   : verifiers.n ? VERIFY
+		   : full_path   ? AGAINST
+				 : (loss ? LOSS : 0) | (tasks.n ? TASK : 0);
+	const char *what = rescore       ? "--rescore"
+			   : verifiers.n ? "--verify"
+			   : full_path   ? "--against"
+			   : loss        ? "--loss"
+					 : "--task";
 	for (size_t i = 0; i < sizeof only / sizeof *only; i++)
 		if (!(only[i].modes & mode))
 			opt_refuse(opts, what, OPT_NAMES(only[i].name));
@@ -511,13 +541,13 @@ static void refuse_strangers(void)
 
 static void check_options(int files)
 {
-	int modes = (loss || tasks.n) + rescore + (verifiers.n > 0);
+	int modes = (loss || tasks.n) + (full_path != NULL) + rescore + (verifiers.n > 0);
 	if (modes != 1)
-		die_usage(modes ? "--loss and --task, --rescore, --verify exclude one another"
-				: "one of --loss, --task, --rescore, --verify is missing");
+		die_usage(modes ? "--loss and --task, --against, --rescore, --verify exclude one another"
+				: "one of --loss, --task, --against, --rescore, --verify is missing");
 	if (!verifiers.n && !model_path)
 		die_usage("-m MODEL is missing");
-	if (model_path && strcmp(model_path, "-") == 0 && (loss || rescore) && !files)
+	if (model_path && strcmp(model_path, "-") == 0 && (loss || full_path || rescore) && !files)
 		die_usage("-m - reads standard input: name files");
 	if (context < 1 || stride < 1 || limit < 1)
 		die_usage("--context, --stride and --limit are at least 1");
@@ -542,6 +572,10 @@ int main(int argc, char **argv)
 		detail("%s", kern_describe());
 	if (model_path && !(model = model_load(model_path, &err)))
 		die("%s", err.msg);
+	if (full_path && !(full = model_load(full_path, &err)))
+		die("%s", err.msg);
+	if (full && against_check(model, full, &err) < 0)
+		die("%s: is not held against %s: %s", model_path, full_path, err.msg);
 	if (tasks.n && !model->tokenizer)
 		die("%s: has no tokenizer, which --task needs", model_path);
 	out = writer_open(common.output, &err);
@@ -551,7 +585,7 @@ int main(int argc, char **argv)
 	struct task **loaded = xcalloc(tasks.n, sizeof *loaded);
 	for (size_t i = 0; i < tasks.n; i++)
 		loaded[i] = load_task(tasks.v[i]);
-	if (loss)
+	if (loss || full)
 		run_loss(files, (size_t)n);
 	for (size_t i = 0; i < tasks.n; i++)
 		run_task(loaded[i]);
@@ -570,5 +604,7 @@ int main(int argc, char **argv)
 		warn("%llu bad records skipped", (unsigned long long)bad);
 	buf_release(&line);
 	model_free(model);
+	model_free(full);
+	divergence_release(&divergence);
 	return cmd_end();
 }

@@ -2,6 +2,7 @@
 #include "eval/score.h"
 #include "base/mem.h"
 #include "text/tokenizer.h"
+#include "text/window.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@ struct loss_doc {
 
 struct perplexity {
 	struct model *model;
-	struct scorer *scorer;
+	struct scorer *scorer; /* one of these two */
+	struct against *against;
 	size_t context, stride;
 	void (*done)(void *ctx, void *user, const struct loss_total *doc);
 	void *ctx;
@@ -24,19 +26,25 @@ struct perplexity {
 	size_t ndocs, cap_docs;
 	uint32_t *ids; /* of all documents gathered */
 	uint8_t *mask;
-	float *logp; /* [n]; of ids[i]; those that are not scored are never read */
-	size_t n, cap_ids, cap_mask, cap_logp;
+	/* [n], of ids[i], from the scorer or from against; those that are not scored are never read */
+	float *logp;
+	struct against_row *rows;
+	size_t n, cap_ids, cap_mask, cap_logp, cap_rows;
+	struct divergence divergence; /* of a document */
 	struct score_item *items;
 	size_t nitems, cap_items;
 	struct buf text;
 };
 
-struct perplexity *perplexity_new(struct model *m, enum dtype compute, size_t context, size_t stride,
-	void (*done)(void *ctx, void *user, const struct loss_total *doc), void *ctx)
+struct perplexity *perplexity_new(struct model *m, struct model *full, enum dtype compute, size_t context,
+	size_t stride, void (*done)(void *ctx, void *user, const struct loss_total *doc), void *ctx)
 {
 	struct perplexity *p = xcalloc(1, sizeof *p);
 	p->model = m;
-	p->scorer = scorer_new(m, compute, context);
+	if (full)
+		p->against = against_new(m, full, compute, context);
+	else
+		p->scorer = scorer_new(m, compute, context);
 	p->context = context;
 	p->stride = stride;
 	p->done = done;
@@ -49,10 +57,13 @@ void perplexity_free(struct perplexity *p)
 	if (!p)
 		return;
 	scorer_free(p->scorer);
+	against_free(p->against);
 	free(p->docs);
 	free(p->ids);
 	free(p->mask);
 	free(p->logp);
+	free(p->rows);
+	divergence_release(&p->divergence);
 	free(p->items);
 	buf_release(&p->text);
 	free(p);
@@ -97,45 +108,55 @@ void perplexity_add(
 
 static void add_windows(struct perplexity *p, const struct loss_doc *d)
 {
-	size_t scored = 1;
-	for (size_t start = 0; scored < d->n; start += p->stride) {
-		size_t end = d->n - start > p->context + 1 ? start + p->context + 1 : d->n;
+	struct window w = { 0 };
+	while (window_next(&w, d->n, p->context, p->stride)) {
 		GROW(p->items, p->cap_items, p->nitems + 1);
 		p->items[p->nitems++] = (struct score_item){
-			.ids = p->ids + d->start + start,
-			.n = end - start,
-			.first = scored - start,
+			.ids = p->ids + d->start + w.start,
+			.n = w.end - w.start,
+			.first = w.first - w.start,
 			.inv_temp = 1,
-			.logp = p->logp + d->start + scored,
+			.logp = p->against ? NULL : p->logp + d->start + w.first,
+			.rows = p->against ? p->rows + d->start + w.first : NULL,
 		};
-		scored = end;
 	}
 }
 
 static void sum_up(struct perplexity *p, const struct loss_doc *d)
 {
 	struct loss_total t = { .docs = 1, .tokens = d->n, .bytes = d->bytes };
+	divergence_reset(&p->divergence);
+	t.divergence = p->against ? &p->divergence : NULL;
 	for (size_t i = d->start + 1; i < d->start + d->n; i++) {
 		int special = 0;
 		if (!p->mask[i])
 			continue;
 		if (p->model->tokenizer)
 			tokenizer_bytes(p->model->tokenizer, p->ids[i], &special);
+		if (p->against)
+			divergence_add(&p->divergence, &p->rows[i]);
+		double logp = p->against ? p->rows[i].logp : (double)p->logp[i];
 		t.scored++;
-		t.nats -= (double)p->logp[i];
+		t.nats -= logp;
 		if (!special)
-			t.byte_nats -= (double)p->logp[i];
+			t.byte_nats -= logp;
 	}
 	p->done(p->ctx, d->user, &t);
 }
 
 void perplexity_flush(struct perplexity *p)
 {
-	GROW(p->logp, p->cap_logp, p->n + 1);
+	if (p->against)
+		GROW(p->rows, p->cap_rows, p->n + 1);
+	else
+		GROW(p->logp, p->cap_logp, p->n + 1);
 	p->nitems = 0;
 	for (size_t i = 0; i < p->ndocs; i++)
 		add_windows(p, &p->docs[i]);
-	scorer_run(p->scorer, p->items, p->nitems);
+	if (p->against)
+		against_run(p->against, p->items, p->nitems);
+	else
+		scorer_run(p->scorer, p->items, p->nitems);
 	for (size_t i = 0; i < p->ndocs; i++)
 		sum_up(p, &p->docs[i]);
 	p->ndocs = p->n = 0;

@@ -11,11 +11,12 @@
 struct score_item {
 	const uint32_t *ids; /* the whole sequence; each id < the model's vocab */
 	size_t n;
-	size_t first;   /* ids[first..n) are scored; 1 <= first < n */
-	float inv_temp; /* of logits * inv_temp; usually 1 */
-	float *logp;    /* [n - first] out, or NULL */
-	double sum;     /* out: in order, nats */
-	int greedy;     /* out: every scored token is the argmax (lowest id wins ties) */
+	size_t first;             /* ids[first..n) are scored; 1 <= first < n */
+	float inv_temp;           /* of logits * inv_temp; usually 1 */
+	float *logp;              /* [n - first] out, or NULL */
+	double sum;               /* out: in order, nats */
+	int greedy;               /* out: every scored token is the argmax (lowest id wins ties) */
+	struct against_row *rows; /* [n - first] out of against_run alone */
 };
 
 struct scorer;

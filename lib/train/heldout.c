@@ -4,6 +4,7 @@
 #include "text/doc.h"
 #include "text/tokenizer.h"
 #include "text/tokfile.h"
+#include "text/window.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -110,19 +111,18 @@ int heldout_load(struct heldout *h, const char *const *files, size_t n, const st
 	return h->n < 2 ? err_set(e, "%s: nothing to measure", files[0]) : 0;
 }
 
-/* The windows [at, ...) that fit into one forward pass, as rows of the trainer's batch. */
-static size_t fill(const struct heldout *h, struct batch *b, size_t at, size_t rows)
+/* The windows behind *w that fit into one forward pass, as rows of the trainer's batch; 0 when there are
+ * none. */
+static int fill(const struct heldout *h, struct batch *b, struct window *w, size_t rows)
 {
 	struct err e;
 	batch_reset(b);
-	while (b->nrows < rows && at + 1 < h->n) {
-		size_t n = h->n - at < b->context + 1 ? h->n - at : b->context + 1;
+	while (b->nrows < rows && window_next(w, h->n, b->context, b->context)) {
 		batch_begin_row(b);
-		if (batch_add_span(b, h->ids + at, h->flags + at, n, &e) < 0)
+		if (batch_add_span(b, h->ids + w->start, h->flags + w->start, w->end - w->start, &e) < 0)
 			BUG(e.msg);
-		at += n - 1;
 	}
-	return at;
+	return b->nrows > 0;
 }
 
 void heldout_measure(const struct heldout *h, struct trainer *t, double *loss, double *bpb)
@@ -130,8 +130,8 @@ void heldout_measure(const struct heldout *h, struct trainer *t, double *loss, d
 	struct batch *b = &t->batch;
 	double nll = 0, text_nll = 0;
 	size_t targets = 0, bytes;
-	for (size_t at = 0; at + 1 < h->n;) {
-		at = fill(h, b, at, t->c.micro);
+	struct window w = { 0 };
+	while (fill(h, b, &w, t->c.micro)) {
 		if (b->n == 0)
 			continue;
 		model_forward(t->session, b->seqs, b->nseqs);

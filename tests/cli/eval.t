@@ -1,5 +1,5 @@
 #!/bin/sh
-# eval: losses of streams and documents, tasks, rewards, scoring again to the bit, refusals.
+# eval: losses of streams and documents, what a change costs, tasks, rewards, scoring again to the bit, refusals.
 . "${0%/*}/lib.sh"
 
 awk -f "$ROOT/scripts/stories" -v n=60 -v seed=1 >docs.jsonl
@@ -48,6 +48,51 @@ fails 1 "a stream of another tokenizer is refused" "other.tok: made with another
 head -c 300 corpus.tok >cut.tok
 fails 1 "a stream that was cut" "cut.tok: " "$BIN/eval" -q -m model --loss cut.tok -o x.json
 is "no output is left" "$(ls x.json 2>&1 | grep -c 'x.json$')" 0
+
+# --- against: what a change has cost
+"$BIN/convert" -q --dtype bf16 -o half model
+for t in f32 bf16; do
+	ev -m model --against model --dtype $t docs.jsonl >a.json
+	is "a model against itself, $t" "$(sed 's/.*\("kl":.*\),"perplexity":.*/\1/' a.json)" '"kl":0,"kl_stderr":0,"kl_median":0,"kl_p99":0,"kl_p999":0,"kl_max":0,"same_top":1,"same_top_stderr":0,"logprob_diff":0,"logprob_diff_stderr":0,"rms_dp":0,"rms_dp_stderr":0'
+done
+ev -m half --against model --dtype f32 --log against.log docs.jsonl >a.json
+like "the line of --against" "$(cat a.json)" \
+	'^\{"documents":60,"tokens":[0-9]+,"scored":[0-9]+,"kl":.*"perplexity_ratio_stderr":[-+.e0-9]+,"context":128,"stride":128,"dtype":"f32"\}$'
+same "the log has the totals" a.json against.log
+is "bf16 costs little, and something" "$(awk -v kl="$(num kl <a.json)" -v max="$(num kl_max <a.json)" -v top="$(num same_top <a.json)" \
+	'BEGIN { print (kl > 1e-9 && kl < 1e-4 && max > kl && top > 0.9 && top <= 1) }')" 1
+for t in f32 bf16; do
+	ev -m half --against model --dtype $t docs.jsonl >b.json
+	is "the perplexities are those of --loss, $t" "$(printf '%.4f %.4f' "$(num perplexity <b.json)" "$(num perplexity_full <b.json)")" \
+		"$(printf '%.4f %.4f' "$(ev -m half --loss --dtype $t docs.jsonl | num perplexity)" "$(ev -m model --loss --dtype $t docs.jsonl | num perplexity)")"
+done
+ev -m half --against model --per-item --context 32 --stride 8 -j 1 corpus.tok >a.jsonl
+ev -m half --against model --per-item --context 32 --stride 8 -j 3 corpus.tok >b.jsonl
+same "the same bytes with 1 and 3 threads" a.jsonl b.jsonl
+is "a line a document and the totals of --against" "$(wc -l <a.jsonl)" 61
+is "documents' divergences make the mean" "$(sed '$d' a.jsonl | sed 's/.*"scored":\([0-9]*\),"kl":\([-+.e0-9]*\),.*/\1 \2/' |
+	awk '{ n += $1; s += $1 * $2 } END { printf "%d %.6e", n, s / n }')" "$(printf '%d %.6e' "$(num scored <a.jsonl)" "$(num kl <a.jsonl)")"
+ev -m half --against model --context 32 --stride 8 <corpus.tok >c.json
+is "a stream from a pipe" "$(cat c.json)" "$(tail -n 1 a.jsonl)"
+head -n 1 docs.jsonl >one.jsonl
+is "a document's divergence does not depend on the others" "$(ev -m half --against model one.jsonl | num kl)" \
+	"$(ev -m half --against model --per-item docs.jsonl | sed -n 's/.*"item":0,.*"kl":\([-+.e0-9]*\),"kl_std.*/\1/p')"
+"$BIN/train" -q -o short --arch gpt2:depth=1,dim=16,heads=2,context=40 --tokenizer tokenizer.json --steps 1 --batch 1 corpus.tok
+like "of two contexts the smaller one, of two architectures" "$(ev -m model --against short one.jsonl)" '"kl":[0-9.]+,.*"context":40,'
+like "the summary of --against" "$("$BIN/eval" -m half --against model -o x.json one.jsonl 2>&1)" \
+	'^eval: [0-9]+ tokens, KL divergence [-.e0-9]+ \+- [-.e0-9]+ \(median .*, 99% .*, maximum .*\), same top token [.0-9]+ \+- [.0-9]+ %, RMS dp .*, perplexity [.0-9]+ against [.0-9]+$'
+"$BIN/train" -q -o other --arch llama:depth=1,dim=16,heads=2,context=40 --tokenizer other.json --steps 1 --batch 1 other.tok
+fails 1 "another vocabulary" "^eval: model: is not held against other: the models' vocabularies differ: 400 and 300 tokens$" \
+	"$BIN/eval" -m model --against other docs.jsonl
+"$BIN/tokenize" -q -t --vocab 300 -o other2.json one.jsonl
+"$BIN/tokenize" -q -m other2.json -o other2.tok docs.jsonl
+"$BIN/train" -q -o other2 --arch llama:depth=1,dim=16,heads=2,context=40 --tokenizer other2.json --steps 1 --batch 1 other2.tok
+fails 1 "another tokenizer" "^eval: other2: is not held against other: the models' tokenizers differ$" \
+	"$BIN/eval" -m other2 --against other docs.jsonl
+fails 1 "a full model that is not there" "^eval: gone: cannot open" "$BIN/eval" -m model --against gone docs.jsonl
+fails 2 "a loss is measured by itself" "exclude one another" "$BIN/eval" -m model --against model --loss docs.jsonl
+fails 2 "no limit on --against" "^eval: --limit does not go with --against$" "$BIN/eval" -m model --against model --limit 3 docs.jsonl
+fails 2 "nothing without a model" "-m MODEL is missing" "$BIN/eval" --against model docs.jsonl
 
 # --- completions: the same bits, cached or not, for any number of threads
 printf 'Once upon a time\nThe\nA\n' >p.txt
@@ -118,6 +163,10 @@ head=$("$BIN/convert" --show model | sed -n 's/^lm_head.weight.*\[\([0-9]*\), \(
 put_nan nan.safetensors $(($(wc -c <nan.safetensors) - $head - 4)) # the last weight of the last norm
 fails 1 "the loss of weights that are no numbers" "nan.safetensors: the model's log-prob.* are not finite" \
 	"$BIN/eval" -m nan.safetensors --loss -o x.json docs.jsonl
+fails 1 "their divergence" "nan.safetensors: the model's log-prob.* are not finite" \
+	"$BIN/eval" -m nan.safetensors --against model -o x.json docs.jsonl
+fails 1 "or that of others from them" "nan.safetensors: the model's log-prob.* are not finite" \
+	"$BIN/eval" -m model --against nan.safetensors -o x.json docs.jsonl
 fails 1 "and their rescoring" "c.jsonl:1: the model's log-prob.* are not finite" "$BIN/eval" -m nan.safetensors --rescore -o x.json c.jsonl
 fails 2 "-m - without files" "-m - reads standard input" "$BIN/eval" -m - --loss
 fails 2 "nothing to do" "one of --loss" "$BIN/eval" -m model
