@@ -23,6 +23,7 @@ KERN_avx2       = -mavx2 -mfma -mf16c
 KERN_avx512     = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512 $(KERN_avx2)
 KERN_avx512vnni = $(KERN_avx512) -mavx512vnni
 KERN_avx512bf16 = $(KERN_avx512vnni) -mavx512bf16
+KERN_amx        = $(KERN_avx512bf16) -mamx-tile -mamx-bf16 -mamx-int8
 endif
 
 LIB_SRC  = $(sort $(wildcard lib/*/*.c))
@@ -66,15 +67,23 @@ $(BIN)/%: $B/cmd/%.o $B/libquern.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $B/libquern.a $(LIBS_ALL)
 
+# These run the kernels of AMX, on the emulator where the processor has none. It is vectorised, and runs on
+# processors with AVX-512 only, as these kernels do.
+AMX_TESTS = $(addprefix $B/tests/unit/,test_amx_emu test_kern test_gemm test_flash test_qgemm)
+$(AMX_TESTS): $B/tests/amx_emu.o
+$(AMX_TESTS): TEST_OBJ = $B/tests/amx_emu.o
+$(AMX_TESTS:%=%.o): ALL_CFLAGS += -Itests
+$B/tests/amx_emu.o: ALL_CFLAGS += -O3 $(KERN_avx2)
+
 $B/tests/unit/%: $B/tests/unit/%.o $B/libquern.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $B/libquern.a $(LIBS_ALL)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(TEST_OBJ) $B/libquern.a $(LIBS_ALL)
 
 $B/tests/bench/%: $B/tests/bench/%.o $B/libquern.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $B/libquern.a $(LIBS_ALL)
 
--include $(LIB_OBJ:.o=.d) $(CMD_SRC:%.c=$B/%.d) $(UNIT_SRC:%.c=$B/%.d) $(FUZZ_SRC:%.c=$B/%.d) $(BENCH_SRC:%.c=$B/%.d)
+-include $B/tests/amx_emu.d $(LIB_OBJ:.o=.d) $(CMD_SRC:%.c=$B/%.d) $(UNIT_SRC:%.c=$B/%.d) $(FUZZ_SRC:%.c=$B/%.d) $(BENCH_SRC:%.c=$B/%.d)
 .SECONDARY:
 
 # --- tests ----------------------------------------------------------------------------------------------------------

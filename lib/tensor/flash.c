@@ -115,6 +115,19 @@ static struct math math_of(const struct flash_shape *s)
 	return (struct math){ kn, s->t, 0, kn->mr, kn->nr, sizeof(float) };
 }
 
+/* Around a thread's tiles. */
+static void math_begin(const struct math *x)
+{
+	if (x->half)
+		tiles_begin(x->kn);
+}
+
+static void math_end(const struct math *x)
+{
+	if (x->half)
+		tiles_end(x->kn);
+}
+
 static size_t deep(const struct math *x, size_t k)
 {
 	return x->half ? k + k % 2 : k;
@@ -160,9 +173,25 @@ struct left {
 	size_t ars, aks;
 };
 
-static struct left packed(const void *p, size_t m)
+/* Packs a tile of m rows, row j's element i at from[i * ks + j * js], k <= deep, into y: m * deep(x, k)
+ * elements. */
+static void pack_left(const struct math *x, void *y, size_t m, const void *from, enum dtype t, size_t ks,
+	size_t js, size_t k)
 {
-	return (struct left){ p, 1, m };
+	if (!x->half || !x->kn->pack_rows_bf16)
+		pack(x, y, m, from, t, ks, js, k, m);
+	else if (t == DTYPE_F32)
+		x->kn->pack_rows_bf16(y, deep(x, k) / 2, from, ks, js, k, m);
+	else
+		x->kn->repack_rows_bf16(y, deep(x, k) / 2, from, ks, js, k, m);
+}
+
+/* The same as tiles take it. */
+static struct left packed(const struct math *x, const void *p, size_t m, size_t k)
+{
+	if (!x->half || !x->kn->pack_rows_bf16)
+		return (struct left){ p, 1, m };
+	return (struct left){ p, deep(x, k) / 2, 1 };
 }
 
 /* Weights x [m][B], as rows of the arithmetic's type; half [m][B] takes them where that is not f32. */
@@ -175,12 +204,14 @@ static struct left as_rows(const struct math *x, const float *w, uint16_t *half,
 	return (struct left){ half, B / 2, 1 };
 }
 
-/* Weights w [rows][B] turned: row j of the left side is their column j. half [rows / 2][B][2]. */
+/* Weights w [rows][B] turned: row j of the left side is their column j. half takes them where that is not
+ * f32: (rows + 1) * B. */
 static struct left as_columns(const struct math *x, const float *w, uint16_t *half, size_t rows)
 {
-	if (x->half)
-		x->kn->pack_bf16(half, B, w, B, 1, rows, B);
-	return (struct left){ x->half ? (const void *)half : w, 1, B };
+	if (!x->half)
+		return packed(x, w, B, rows);
+	pack_left(x, half, B, w, DTYPE_F32, B, 1, rows);
+	return packed(x, half, B, rows);
 }
 
 static struct left from_row(const struct math *x, struct left a, size_t i)
@@ -277,8 +308,8 @@ static void job_begin(struct job *t, const void *q)
 	for (size_t line = 0; line < t->lines; line++)
 		for (size_t i = 0; i < t->length; i += t->x.mr) {
 			size_t m = least(t->x.mr, t->length - i), r = line * t->length + i;
-			pack(&t->x, element(&t->x, t->q, r * deep(&t->x, t->d)), m,
-				element(&t->x, q, job_offset(t, line, i)), t->x.t, 1, step, t->d, m);
+			pack_left(&t->x, element(&t->x, t->q, r * deep(&t->x, t->d)), m,
+				element(&t->x, q, job_offset(t, line, i)), t->x.t, 1, step, t->d);
 		}
 	memset(t->o, 0, rows * t->dw * sizeof *t->o);
 	for (size_t r = 0; r < rows; r++) {
@@ -296,7 +327,8 @@ static void job_tile(struct job *t, size_t line, size_t i, size_t m, size_t firs
 	if (end.hi <= first || top.lo >= first + B)
 		return;
 	size_t r = line * t->length + i, keys = least(B, end.hi - first);
-	scores(&t->x, t->sc, packed(element(&t->x, t->q, r * deep(&t->x, t->d)), m), t->kp, t->d, m);
+	scores(&t->x, t->sc, packed(&t->x, element(&t->x, t->q, r * deep(&t->x, t->d)), m, t->d), t->kp, t->d,
+		m);
 	int whole = top.hi >= first + B && end.lo <= first;
 	for (size_t y = 0; y < m; y++) {
 		float *o = t->o + (r + y) * t->dw;
@@ -364,17 +396,22 @@ void flash_forward(const struct flash_shape *s, const struct flash_layout *l, co
 	size_t part = job_scratch(&proto, NULL), chunks = div_up(longest, step), each = nseqs * s->kv_heads;
 	scratch_need(part);
 	/* The longest tasks, those of the last queries, first. */
-#pragma omp parallel for schedule(dynamic, 1)
-	for (size_t u = 0; u < chunks * each; u++) {
-		struct job t = proto;
-		t.f = &seqs[u % each / s->kv_heads];
-		t.kv_head = u % s->kv_heads;
-		t.first = (chunks - 1 - u / each) * step;
-		if (t.first >= t.f->n)
-			continue;
-		t.queries = least(step, t.f->n - t.first);
-		job_scratch(&t, scratch.p + part * (size_t)omp_get_thread_num());
-		job_run(&t, q, out, lse);
+#pragma omp parallel
+	{
+		math_begin(&proto.x);
+#pragma omp for schedule(dynamic, 1)
+		for (size_t u = 0; u < chunks * each; u++) {
+			struct job t = proto;
+			t.f = &seqs[u % each / s->kv_heads];
+			t.kv_head = u % s->kv_heads;
+			t.first = (chunks - 1 - u / each) * step;
+			if (t.first >= t.f->n)
+				continue;
+			t.queries = least(step, t.f->n - t.first);
+			job_scratch(&t, scratch.p + part * (size_t)omp_get_thread_num());
+			job_run(&t, q, out, lse);
+		}
+		math_end(&proto.x);
 	}
 }
 
@@ -438,10 +475,10 @@ static void back_pack_head(
 	dout += out_at(t->l, t->f->row, h);
 	for (size_t i = 0; i < n; i += x->mr) {
 		size_t m = least(x->mr, n - i);
-		pack(x, element(x, t->qa, i * deep(x, t->d)), m, element(x, q, i * stride), x->t, 1, stride,
-			t->d, m);
-		pack(x, element(x, t->da, i * deep(x, t->d)), m, dout + i * step, DTYPE_F32, 1, step, t->d,
-			m);
+		pack_left(x, element(x, t->qa, i * deep(x, t->d)), m, element(x, q, i * stride), x->t, 1,
+			stride, t->d);
+		pack_left(x, element(x, t->da, i * deep(x, t->d)), m, dout + i * step, DTYPE_F32, 1, step,
+			t->d);
 	}
 	for (size_t i = 0; i < n; i += t->high) {
 		size_t rows = least(t->high, n - i);
@@ -469,8 +506,8 @@ static void back_scores(struct back *t, size_t i, size_t rows, size_t first, siz
 	for (size_t z = 0; z < rows; z += x->mr) {
 		size_t m = least(x->mr, rows - z), a = (i + z) * deep(x, t->d);
 		float *p = t->p + z * B, *ds = t->ds + z * B;
-		scores(x, p, packed(element(x, t->qa, a), m), t->kt, t->d, m);
-		scores(x, ds, packed(element(x, t->da, a), m), t->vt, t->d, m);
+		scores(x, p, packed(x, element(x, t->qa, a), m, t->d), t->kt, t->d, m);
+		scores(x, ds, packed(x, element(x, t->da, a), m, t->d), t->vt, t->d, m);
 		for (size_t y = 0; y < m; y++) {
 			size_t r = i + z + y;
 			if (!whole)
@@ -544,12 +581,17 @@ void flash_backward(const struct flash_shape *s, const struct flash_layout *l, c
 	proto.dw = div_up(s->head_dim, proto.x.nr) * proto.x.nr;
 	size_t part = back_scratch(&proto, longest, NULL);
 	scratch_need(part);
-#pragma omp parallel for schedule(dynamic, 1)
-	for (size_t u = 0; u < nseqs * s->kv_heads; u++) {
-		struct back t = proto;
-		t.f = &seqs[u / s->kv_heads];
-		t.kv_head = u % s->kv_heads;
-		back_scratch(&t, longest, scratch.p + part * (size_t)omp_get_thread_num());
-		back_run(&t, q, out, lse, dout, dq);
+#pragma omp parallel
+	{
+		math_begin(&proto.x);
+#pragma omp for schedule(dynamic, 1)
+		for (size_t u = 0; u < nseqs * s->kv_heads; u++) {
+			struct back t = proto;
+			t.f = &seqs[u / s->kv_heads];
+			t.kv_head = u % s->kv_heads;
+			back_scratch(&t, longest, scratch.p + part * (size_t)omp_get_thread_num());
+			back_run(&t, q, out, lse, dout, dq);
+		}
+		math_end(&proto.x);
 	}
 }

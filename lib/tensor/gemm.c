@@ -12,7 +12,7 @@
  * pass by, one slice of a panel in the first level serves all tiles of the block. C waits between slices in
  * memory, which does not change a bit.
  */
-#define ROWS 168               /* of a block: a multiple of every mr */
+#define ROWS 168               /* of a block, at most */
 #define SLICE_BYTES 1536       /* of k: 384 in f32, 768 in bf16 */
 #define SPAN 384               /* columns of a task, at most */
 #define CHUNK_BYTES (4u << 20) /* of packed A, about */
@@ -21,14 +21,14 @@
 #define SERIAL 150000.0        /* multiplications not worth waking threads for */
 
 /* One operand: tiles of `width` rows of A or columns of B. Packed, they stand one behind another; A may also
- * be read where it lies. */
+ * be read where it lies, and is packed in rows for kernels that want those. */
 struct side {
 	enum dtype dtype;
 	size_t width, count, k;
 	size_t deep, esize; /* k as packed, even for bf16; bytes of an element */
 	int tight;          /* A: the last tile is as wide as what is left; B: filled up with zeros */
 	char *p;
-	size_t lies; /* 0: packed; else the bytes from row to row */
+	size_t lies; /* 0: packed with tiles' k apart; else in rows: the bytes from row to row */
 };
 
 static size_t least(size_t a, size_t b)
@@ -41,13 +41,27 @@ static size_t div_up(size_t a, size_t b)
 	return (a + b - 1) / b;
 }
 
+/* Bytes from row to row of A packed in rows: an odd number of lines, so that rows spread over the sets of a
+ * cache. */
+static size_t packed_row(size_t k)
+{
+	return (div_up(k * sizeof(uint16_t), 64) | 1) * 64;
+}
+
 static struct side side_of(enum dtype t, int is_a, size_t count, size_t k, void *p)
 {
 	const struct kern *q = kern();
 	ASSERT(t == DTYPE_F32 || t == DTYPE_BF16);
 	if (t == DTYPE_F32)
 		return (struct side){ t, is_a ? q->mr : q->nr, count, k, k, 4, is_a, p, 0 };
-	return (struct side){ t, is_a ? q->mr16 : q->nr16, count, k, k + k % 2, 2, is_a, p, 0 };
+	size_t rows = is_a && q->pack_rows_bf16 ? packed_row(k) : 0;
+	return (struct side){ t, is_a ? q->mr16 : q->nr16, count, k, k + k % 2, 2, is_a, p, rows };
+}
+
+/* Rows of a block: whole tiles. */
+static size_t block_rows(const struct side *a)
+{
+	return ROWS / a->width * a->width;
 }
 
 static size_t tiles_of(const struct side *s)
@@ -75,6 +89,10 @@ static void pack_piece(
 	size_t at = i * x.rs + j * x.cs;
 	if (s->dtype == DTYPE_F32)
 		q->pack_f32(y, width, (const float *)x.p + at, x.rs, x.cs, k, n);
+	else if (s->lies && x.t == DTYPE_F32)
+		q->pack_rows_bf16(y, s->lies / 4, (const float *)x.p + at, x.rs, x.cs, k, n);
+	else if (s->lies)
+		q->repack_rows_bf16(y, s->lies / 4, (const uint16_t *)x.p + at, x.rs, x.cs, k, n);
 	else if (x.t == DTYPE_F32)
 		q->pack_bf16(y, width, (const float *)x.p + at, x.rs, x.cs, k, n);
 	else
@@ -99,7 +117,7 @@ static void pack_side(const struct side *s, struct mat x)
 
 static size_t side_bytes(const struct side *s)
 {
-	return mul_size(mul_size(tiles_of(s), s->width), mul_size(s->deep, s->esize));
+	return mul_size(mul_size(tiles_of(s), s->width), s->lies ? s->lies : mul_size(s->deep, s->esize));
 }
 
 size_t panels_bytes(enum dtype dtype, size_t k, size_t n)
@@ -182,7 +200,7 @@ static void task(const struct side *a, const struct side *b, const struct gemm_o
 static void multiply(const struct side *a, const struct side *b, const struct gemm_out *o)
 {
 	size_t tiles = tiles_of(a), panels = tiles_of(b);
-	size_t blocks = div_up(tiles * a->width, ROWS);
+	size_t blocks = div_up(tiles * a->width, block_rows(a));
 	size_t tall = div_up(tiles, blocks);
 	/* Columns in spans as wide as leaves every thread some tasks to choose from. */
 	size_t want = div_up((size_t)omp_get_num_threads() * 6, blocks);
@@ -191,20 +209,24 @@ static void multiply(const struct side *a, const struct side *b, const struct ge
 	size_t wide = div_up(panels, spans);
 	spans = div_up(panels, wide);
 	blocks = div_up(tiles, tall);
+	if (a->dtype == DTYPE_BF16)
+		tiles_begin(kern());
 #pragma omp for schedule(dynamic, 1)
 	for (size_t t = 0; t < blocks * spans; t++) {
 		size_t i = t / spans * tall, j = t % spans * wide;
 		task(a, b, o, i, least(i + tall, tiles), j, least(j + wide, panels));
 	}
+	if (a->dtype == DTYPE_BF16)
+		tiles_end(kern());
 }
 
 /* Rows of A packed at a time: all, or equal parts of about CHUNK_BYTES, in whole blocks. */
 static size_t chunk_rows(size_t m, const struct side *a)
 {
-	size_t most = CHUNK_BYTES / (a->deep * a->esize + 1) / ROWS * ROWS;
-	size_t floor = ROWS * 2 * (size_t)omp_get_max_threads();
+	size_t block = block_rows(a), most = CHUNK_BYTES / (a->deep * a->esize + 1) / block * block;
+	size_t floor = block * 2 * (size_t)omp_get_max_threads();
 	most = most > floor ? most : floor;
-	return div_up(div_up(m, div_up(m, most)), ROWS) * ROWS;
+	return div_up(div_up(m, div_up(m, most)), block) * block;
 }
 
 /* Rows of the arithmetic's type with k contiguous are read where they lie, unless so many of them share a set

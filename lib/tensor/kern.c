@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct kern kern_scalar, kern_avx2, kern_avx512, kern_avx512vnni, kern_avx512bf16;
+extern const struct kern kern_scalar, kern_avx2, kern_avx512, kern_avx512vnni, kern_avx512bf16, kern_amx;
 
 const struct kern *const kern_table[] = {
 	&kern_scalar,
@@ -13,7 +13,8 @@ const struct kern *const kern_table[] = {
 	&kern_avx2,
 	&kern_avx512,
 	&kern_avx512vnni,
-	&kern_avx512bf16, /* the place of AMX is behind this one */
+	&kern_avx512bf16,
+	&kern_amx,
 #endif
 	NULL,
 };

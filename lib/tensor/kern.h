@@ -4,7 +4,7 @@
  * Intrinsics live only in kern_*.c. kern_rows.h is plain C compiled once per set (sums run in fixed lanes and
  * nothing is contracted, so these give the same bits under every set); products are written per set and may
  * differ between sets in the last bits. The environment variable QUERN_ISA forces a row ("scalar", "avx2",
- * "avx512", "avx512vnni", "avx512bf16"). Everything here is pure and thread-safe; nothing here starts
+ * "avx512", "avx512vnni", "avx512bf16", "amx"). Everything here is pure and thread-safe; nothing here starts
  * threads.
  *
  * To add a row: kern_NAME.c (with its compiler flags in the Makefile), a set in cpu.h, a line in kern.c's
@@ -35,7 +35,8 @@ struct kern {
 	 * bias with ld0 = 0. Units are elements in f32 and pairs of k in bf16, the last filled up with zero
 	 * (k is the true number): A's unit x of row i stands at a + i * ars + x * aks, whether it was packed
 	 * ([k][m]: ars 1, aks m) or lies as the producer left it ([m][k]: aks 1); B is packed [k][nr]. A and
-	 * B are aligned to 4 bytes, B best to 64.
+	 * B are aligned to 4 bytes, B best to 64. Where pack_rows_bf16 is set, tile_bf16 takes rows alone
+	 * (aks 1), and a sum runs in blocks of 32 k.
 	 */
 	size_t mr, nr;
 	void (*tile_f32)(size_t k, const float *a, size_t ars, size_t aks, const float *b, const float *c0,
@@ -51,6 +52,16 @@ struct kern {
 		uint16_t *y, size_t width, const float *x, size_t ks, size_t js, size_t k, size_t n);
 	void (*repack_bf16)(
 		uint16_t *y, size_t width, const uint16_t *x, size_t ks, size_t js, size_t k, size_t n);
+
+	/* NULL, or A's packing for tile_bf16, in place of the above: y [n rows][ld pairs of k], of which
+	 * ceil(k/2) are written. */
+	void (*pack_rows_bf16)(
+		uint16_t *y, size_t ld, const float *x, size_t ks, size_t js, size_t k, size_t n);
+	void (*repack_rows_bf16)(
+		uint16_t *y, size_t ld, const uint16_t *x, size_t ks, size_t js, size_t k, size_t n);
+	/* NULL, or what a thread does before and after a series of tile_bf16: tiles_begin and tiles_end. */
+	void (*tiles_on)(void);
+	void (*tiles_off)(void);
 
 	const struct kern_qgemm *qgemm; /* products with quantised weights */
 
@@ -106,6 +117,19 @@ struct kern {
 
 	const struct quant_code *codes; /* by enum quant; the same bytes under every set */
 };
+
+/* Around calls of tile_bf16, in the thread that makes them; short, for registers are held in between. */
+static inline void tiles_begin(const struct kern *k)
+{
+	if (k->tiles_on)
+		k->tiles_on();
+}
+
+static inline void tiles_end(const struct kern *k)
+{
+	if (k->tiles_off)
+		k->tiles_off();
+}
 
 /* The row in use: the best supported one, or QUERN_ISA's (the best one when that cannot be had: see
  * kern_check). */

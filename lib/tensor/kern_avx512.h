@@ -1,6 +1,7 @@
 /*
  * kern_avx512: product and packing kernels for AVX-512, compiled by kern_avx512.c and, with the flag for it,
- * by kern_avx512bf16.c, where products of bf16 use vdpbf16ps.
+ * by kern_avx512bf16.c, where products of bf16 use vdpbf16ps, and by kern_amx.c, which has its own
+ * (OWN_TILE_BF16).
  *
  * A tile is MR x NR = 14 x 32: 28 accumulators, two vectors of B, and A's elements as broadcasts: as many
  * independent sums as the registers hold, more than latency x ports of any core. Fewer rows have kernels of
@@ -56,6 +57,40 @@ INLINE void rows_f32(size_t k, const float *a, size_t ars, size_t aks, const flo
 	}
 	store_tile(s, c, ldc, m);
 }
+
+#define CASES(f)                          \
+	do {                              \
+		switch (m) {              \
+			TILE_CASE(f, 1);  \
+			TILE_CASE(f, 2);  \
+			TILE_CASE(f, 3);  \
+			TILE_CASE(f, 4);  \
+			TILE_CASE(f, 5);  \
+			TILE_CASE(f, 6);  \
+			TILE_CASE(f, 7);  \
+			TILE_CASE(f, 8);  \
+			TILE_CASE(f, 9);  \
+			TILE_CASE(f, 10); \
+			TILE_CASE(f, 11); \
+			TILE_CASE(f, 12); \
+			TILE_CASE(f, 13); \
+			TILE_CASE(f, 14); \
+		}                         \
+	} while (0)
+
+static void full_f32(size_t k, const float *a, size_t ars, size_t aks, const float *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, size_t m)
+{
+	CASES(rows_f32);
+}
+
+static void tile_f32(size_t k, const float *a, size_t ars, size_t aks, const float *b, const float *c0,
+	size_t ld0, float *c, size_t ldc, size_t m, size_t n)
+{
+	TILE(full_f32);
+}
+
+#ifndef OWN_TILE_BF16
 
 #ifdef __AVX512BF16__
 
@@ -125,42 +160,10 @@ INLINE void rows_bf16(size_t k, const uint16_t *a, size_t ars, size_t aks, const
 
 #endif
 
-#define CASES(f)                          \
-	do {                              \
-		switch (m) {              \
-			TILE_CASE(f, 1);  \
-			TILE_CASE(f, 2);  \
-			TILE_CASE(f, 3);  \
-			TILE_CASE(f, 4);  \
-			TILE_CASE(f, 5);  \
-			TILE_CASE(f, 6);  \
-			TILE_CASE(f, 7);  \
-			TILE_CASE(f, 8);  \
-			TILE_CASE(f, 9);  \
-			TILE_CASE(f, 10); \
-			TILE_CASE(f, 11); \
-			TILE_CASE(f, 12); \
-			TILE_CASE(f, 13); \
-			TILE_CASE(f, 14); \
-		}                         \
-	} while (0)
-
-static void full_f32(size_t k, const float *a, size_t ars, size_t aks, const float *b, const float *c0,
-	size_t ld0, float *c, size_t ldc, size_t m)
-{
-	CASES(rows_f32);
-}
-
 static void full_bf16(size_t k, const uint16_t *a, size_t ars, size_t aks, const uint16_t *b, const float *c0,
 	size_t ld0, float *c, size_t ldc, size_t m)
 {
 	CASES(rows_bf16);
-}
-
-static void tile_f32(size_t k, const float *a, size_t ars, size_t aks, const float *b, const float *c0,
-	size_t ld0, float *c, size_t ldc, size_t m, size_t n)
-{
-	TILE(full_f32);
 }
 
 static void tile_bf16(size_t k, const uint16_t *a, size_t ars, size_t aks, const uint16_t *b, const float *c0,
@@ -168,6 +171,8 @@ static void tile_bf16(size_t k, const uint16_t *a, size_t ars, size_t aks, const
 {
 	TILE(full_bf16);
 }
+
+#endif
 
 /* --- packing ------------------------------------------------------------------------------------- */
 

@@ -67,12 +67,15 @@ static double tile_rate(enum dtype t)
 	k->to_bf16(pa, a, mr * K);
 	k->to_bf16(pb, b, nr * K);
 	double s;
+	int rows = k->pack_rows_bf16 != NULL;
+	tiles_begin(k);
 	if (t == DTYPE_BF16)
-		MEDIAN(s, for (int i = 0; i < TIMES; i++)
-				  k->tile_bf16(K, pa, 1, mr, pb, NULL, 0, c, nr, mr, nr));
+		MEDIAN(s, for (int i = 0; i < TIMES; i++) k->tile_bf16(
+				  K, pa, rows ? K / 2 : 1, rows ? 1 : mr, pb, NULL, 0, c, nr, mr, nr));
 	else
 		MEDIAN(s,
 			for (int i = 0; i < TIMES; i++) k->tile_f32(K, a, 1, mr, b, NULL, 0, c, nr, mr, nr));
+	tiles_end(k);
 	mem_free(a, mr * K * 4);
 	mem_free(b, nr * K * 4);
 	mem_free(c, mr * nr * 4);

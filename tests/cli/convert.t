@@ -29,7 +29,7 @@ for isa in scalar avx2 avx512; do
 		fi
 	done
 done
-for isa in scalar avx2 avx512 avx512bf16; do
+for isa in scalar avx2 avx512 avx512bf16 amx; do
 	supported $isa || {
 		skip "$isa: bf16 against the reference" "not supported here"
 		continue

@@ -1,6 +1,7 @@
 /* Attention against a plain double-precision one, and the same bits cached or not, whatever stands beside. */
 #include "tap.h"
 
+#include "amx_emu.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include "base/rng.h"
@@ -330,6 +331,7 @@ static void test_extremes(void)
 
 int main(void)
 {
+	amx_emu_begin();
 	rng_init(&rng, 3, 0);
 	for (size_t i = 0; kern_table[i]; i++) {
 		if (kern_select(kern_table[i]->name) < 0) {

@@ -1,6 +1,7 @@
 /* Products: right against double, and the same bits whatever the rows beside, the strides and the threads. */
 #include "tap.h"
 
+#include "amx_emu.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include "base/rng.h"
@@ -190,6 +191,7 @@ static void test_bits(enum dtype t, size_t m, size_t n, size_t k)
 
 int main(void)
 {
+	amx_emu_begin();
 	static const size_t shapes[][3] = {
 		{ 1, 1, 1 },
 		{ 1, 33, 5 },

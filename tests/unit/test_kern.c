@@ -1,6 +1,7 @@
 /* Every row of the kernel table against the scalar one and against double precision, on odd sizes. */
 #include "tap.h"
 
+#include "amx_emu.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "tensor/dtype.h"
@@ -53,10 +54,18 @@ static int tile_right(const struct kern *kn, int bf16, size_t k, size_t m, size_
 		uint16_t *ha = (uint16_t *)(void *)pa, *hb = (uint16_t *)(void *)pb;
 		for (size_t i = 0; rows && i < m; i++)
 			kn->to_bf16(ha + i * (lda + 1), a + i * k, k);
-		if (!rows)
+		size_t ars = (lda + 1) / 2, aks = 1;
+		if (!rows && kn->pack_rows_bf16) {
+			kn->pack_rows_bf16(ha, ars, a, 1, k, k, m);
+		} else if (!rows) {
 			kn->pack_bf16(ha, m, a, 1, k, k, m);
+			ars = 1;
+			aks = m;
+		}
 		kn->pack_bf16(hb, nr, b, 1, k, k, n);
-		kn->tile_bf16(k, ha, rows ? (lda + 1) / 2 : 1, rows ? 1 : m, hb, c0, ld0, c, ldc, m, n);
+		tiles_begin(kn);
+		kn->tile_bf16(k, ha, ars, aks, hb, c0, ld0, c, ldc, m, n);
+		tiles_end(kn);
 	} else {
 		for (size_t i = 0; rows && i < m; i++)
 			memcpy(pa + i * lda, a + i * k, k * sizeof *pa);
@@ -94,7 +103,7 @@ static int tile_right(const struct kern *kn, int bf16, size_t k, size_t m, size_
 
 static void test_tiles(const struct kern *kn, int bf16)
 {
-	static const size_t ks[] = { 0, 1, 2, 3, 16, 37 };
+	static const size_t ks[] = { 0, 1, 2, 3, 16, 37, 96 };
 	size_t mr = bf16 ? kn->mr16 : kn->mr, nr = bf16 ? kn->nr16 : kn->nr;
 	size_t ns[] = { 1, nr / 2 + 1, nr - 1, nr };
 	int right = 1;
@@ -108,6 +117,39 @@ static void test_tiles(const struct kern *kn, int bf16)
 }
 
 /* --- packing --- */
+
+/* Rows of ld pairs against the same packed for columns; what lies behind each row stays. */
+static int rows_same(const uint16_t *rows, size_t ld, const uint16_t *packed, size_t k, size_t n)
+{
+	int right = 1;
+	for (size_t j = 0; j < n; j++)
+		for (size_t i = 0; i < 2 * ld; i++)
+			right &= rows[2 * j * ld + i] ==
+				 (i < k + k % 2 ? packed[(i / 2 * n + j) * 2 + i % 2] : 0xbeef);
+	return right;
+}
+
+/* x as f32 and as bf16 into rows. */
+static int pack_rows_right(
+	const struct kern *kn, const float *x, const uint16_t *half, size_t ks, size_t js, size_t k, size_t n)
+{
+	size_t ld = k / 2 + 3, size = 2 * ld * n;
+	uint16_t *rows = xcalloc(size + 1, sizeof *rows), *want = xcalloc((k + 1) * n + 1, sizeof *want);
+	int right = 1;
+	kern_table[0]->pack_bf16(want, n, x, ks, js, k, n);
+	for (int from_half = 0; from_half < 2; from_half++) {
+		for (size_t i = 0; i < size; i++)
+			rows[i] = 0xbeef;
+		if (from_half)
+			kn->repack_rows_bf16(rows, ld, half, ks, js, k, n);
+		else
+			kn->pack_rows_bf16(rows, ld, x, ks, js, k, n);
+		right &= rows_same(rows, ld, want, k, n);
+	}
+	free(rows);
+	free(want);
+	return right;
+}
 
 static int pack_same(const struct kern *kn, size_t width, size_t n, size_t k, size_t ks, size_t js)
 {
@@ -136,6 +178,8 @@ static int pack_same(const struct kern *kn, size_t width, size_t n, size_t k, si
 	plain->pack_bf16((uint16_t *)(void *)want, width, tight, ks, js, k, n);
 	kn->repack_bf16((uint16_t *)(void *)got, width, half, ks, js, k, n);
 	right &= same(got, want, bytes);
+	if (kn->pack_rows_bf16)
+		right &= pack_rows_right(kn, tight, half, ks, js, k, n);
 	free(half);
 	mem_free(got, bytes);
 	mem_free(want, bytes);
@@ -474,6 +518,7 @@ static void test_random_bf16(const struct kern *kn)
 
 int main(void)
 {
+	amx_emu_begin();
 	rng_init(&rng, 1, 0);
 	setenv("QUERN_ISA", "scalar", 1);
 	struct err e;

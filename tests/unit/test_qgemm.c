@@ -2,6 +2,7 @@
  * one against ggml's definition of the forms in double; rows and threads. */
 #include "tap.h"
 
+#include "amx_emu.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include "base/rng.h"
@@ -253,6 +254,7 @@ static void test_special(void)
 
 int main(void)
 {
+	amx_emu_begin();
 	static const size_t shapes[][3] = { { 1, 1, 32 }, { 2, 33, 64 }, { 5, 16, 288 }, { 9, 47, 512 },
 		{ 23, 129, 768 }, { 3, 64, 2048 + 32 } };
 	rng_init(&rng, 3, 0);
