@@ -98,9 +98,9 @@ FOR("avx2,fma")
 PEAK(avx2_f32, "f32", __m256, __m256, _mm256_fmadd_ps(a, b, s[i]), 8)
 FOR("avx512f")
 PEAK(avx512_f32, "f32", __m512, __m512, _mm512_fmadd_ps(a, b, s[i]), 16)
-FOR("avx512f,avx512bf16") PEAK(avx512_bf16, "bf16", __m512bh, __m512, _mm512_dpbf16_ps(s[i], a, b), 32)
-	FOR("avx512f,avx512vnni")
-		PEAK(avx512_int8, "int8", __m512i, __m512i, _mm512_dpbusd_epi32(s[i], a, b), 64)
+FOR("avx512f,avx512bf16")
+PEAK(avx512_bf16, "bf16", __m512bh, __m512, _mm512_dpbf16_ps(s[i], a, b), 32) FOR("avx512f,avx512vnni")
+	PEAK(avx512_int8, "int8", __m512i, __m512i, _mm512_dpbusd_epi32(s[i], a, b), 64)
 
 	/* AMX: the system must be asked for the tile registers once (Linux,
 	   Documentation/arch/x86/xstate.rst). */
