@@ -67,10 +67,7 @@ static unsigned long plain_read(const void *p, size_t n)
 
 #if defined(__x86_64__)
 
-#include <cpuid.h>
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define FOR(isa) __attribute__((target(isa)))
 
@@ -91,27 +88,24 @@ static int has_bf16(void)
 
 static int has_vnni(void)
 {
-	return cpu_has(CPU_AVX512) && __builtin_cpu_supports("avx512vnni");
+	return cpu_has(CPU_AVX512VNNI);
 }
 
+static int has_amx(void)
+{
+	return cpu_has(CPU_AMX);
+}
+
+/* clang-format off: it takes these for declarations without an end. */
 FOR("avx2,fma")
 PEAK(avx2_f32, "f32", __m256, __m256, _mm256_fmadd_ps(a, b, s[i]), 8)
 FOR("avx512f")
 PEAK(avx512_f32, "f32", __m512, __m512, _mm512_fmadd_ps(a, b, s[i]), 16)
 FOR("avx512f,avx512bf16")
-PEAK(avx512_bf16, "bf16", __m512bh, __m512, _mm512_dpbf16_ps(s[i], a, b), 32) FOR("avx512f,avx512vnni")
-	PEAK(avx512_int8, "int8", __m512i, __m512i, _mm512_dpbusd_epi32(s[i], a, b), 64)
-
-	/* AMX: the system must be asked for the tile registers once (Linux,
-	   Documentation/arch/x86/xstate.rst). */
-	static int has_amx(void)
-{
-	enum { REQ_XCOMP_PERM = 0x1023, TILE_DATA = 18 };
-	unsigned a, b, c, d;
-	if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d >> 22 & 0xd) != 0xd)
-		return 0;
-	return syscall(SYS_arch_prctl, REQ_XCOMP_PERM, TILE_DATA) == 0;
-}
+PEAK(avx512_bf16, "bf16", __m512bh, __m512, _mm512_dpbf16_ps(s[i], a, b), 32)
+FOR("avx512f,avx512vnni")
+PEAK(avx512_int8, "int8", __m512i, __m512i, _mm512_dpbusd_epi32(s[i], a, b), 64)
+/* clang-format on */
 
 /* Sums in tiles 0 ... 3, two factors on either side. */
 #define AMX_PEAK(function, type, step, depth)                       \
