@@ -15,7 +15,9 @@
 
 static const char *model_path, *full_path, *field, *as = "rescored", *answer_field = "answer";
 static struct opt_list tasks, verifiers;
-static int loss, rescore, format, per_item, dtype = -1;
+static int loss, rescore, format, per_item, dtype = -1, weights = -1;
+static enum dtype compute;
+static const char *const weight_names[] = { "f32", "bf16", "q8_0", "q4_0", "q4_k", "q6_k" };
 static uint64_t context = UINT64_MAX, stride = UINT64_MAX, limit = UINT64_MAX, num_fewshot = UINT64_MAX,
 		batch = 16, bootstrap = 100000;
 static double temp = NAN;
@@ -52,6 +54,8 @@ static struct opt opts[] = {
 		OPT_BYTES },
 	{ "dtype", 0, OPT_CHOICE, &dtype, "f32|bf16", "of matrix products (bf16 where the processor has it)",
 		OPT_BYTES },
+	{ "weights", 0, OPT_CHOICE, &weights, "f32|bf16|q8_0|q4_0|q4_k|q6_k",
+		"hold matrices in this type (default: as stored)", OPT_BYTES },
 	{ "batch", 0, OPT_COUNT, &batch, "N", "completions decoded together" },
 	{ "common", 0, OPT_HEADING, NULL },
 	OPT_COMMON,
@@ -75,11 +79,6 @@ static struct buf line;
 static uint64_t bad, completions;
 static double started; /* now_seconds */
 static struct progress progress;
-
-static enum dtype compute(void)
-{
-	return dtype < 0 ? default_compute() : dtype ? DTYPE_BF16 : DTYPE_F32;
-}
 
 static size_t window(void)
 {
@@ -247,7 +246,7 @@ static void run_loss(char **files, size_t n)
 	static char dash[] = "-";
 	char *from_stdin[] = { dash };
 	size_t c = window(), s = stride < c ? (size_t)stride : c;
-	struct perplexity *p = perplexity_new(model, full, compute(), c, s, document_done, NULL);
+	struct perplexity *p = perplexity_new(model, full, compute, c, s, document_done, NULL);
 	total.divergence = full ? &divergence : NULL;
 	progress_start(&progress, 0, "tokens");
 	if (!n)
@@ -274,8 +273,11 @@ static void run_loss(char **files, size_t n)
 	buf_reset(&line);
 	buf_addf(&line, "{\"documents\":%llu,", (unsigned long long)total.docs);
 	add_loss(&line, &total);
-	buf_addf(&line, ",\"context\":%zu,\"stride\":%zu,\"dtype\":\"%s\"}", c, s,
-		compute() == DTYPE_BF16 ? "bf16" : "f32");
+	buf_addf(&line, ",\"context\":%zu,\"stride\":%zu,\"dtype\":\"%s\"", c, s,
+		compute == DTYPE_BF16 ? "bf16" : "f32");
+	if (weights >= 0)
+		buf_addf(&line, ",\"weights\":\"%s\"", weight_names[weights]);
+	buf_addc(&line, '}');
 	emit(NULL, &line, 1);
 	show_loss();
 }
@@ -302,7 +304,7 @@ static struct task *load_task(const char *path)
 static void run_task(struct task *t)
 {
 	struct task_options opt = { .model = model,
-		.compute = compute(),
+		.compute = compute,
 		.context = window(),
 		.parallel = (size_t)batch,
 		.bootstrap = (size_t)bootstrap,
@@ -478,7 +480,7 @@ static void rescore_batch(struct scorer *s, struct doc_batch *b, struct rescore 
 static void run_rescore(char **files, size_t n)
 {
 	struct doc_source *s = docs_open(files, n, "tokens", DOC_JSONL, 1);
-	struct scorer *scorer = scorer_new(model, compute(), window());
+	struct scorer *scorer = scorer_new(model, compute, window());
 	struct doc_batch b = { 0 };
 	struct rescore *r = NULL;
 	struct score_item *items = NULL;
@@ -570,10 +572,14 @@ int main(int argc, char **argv)
 		die("%s", err.msg);
 	if (model_path)
 		detail("%s", kern_describe());
-	if (model_path && !(model = model_load(model_path, &err)))
+	if (model_path && !(model = model_open(model_path, &err)))
 		die("%s", err.msg);
-	if (full_path && !(full = model_load(full_path, &err)))
+	if (model)
+		compute = model_use(model, dtype, weights);
+	if (full_path && !(full = model_open(full_path, &err)))
 		die("%s", err.msg);
+	if (full)
+		model_use(full, dtype, -1);
 	if (full && against_check(model, full, &err) < 0)
 		die("%s: is not held against %s: %s", model_path, full_path, err.msg);
 	if (tasks.n && !model->tokenizer)

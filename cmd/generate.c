@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static const char *model_path, *prompt, *field = "prompt";
-static int format, greedy, ignore_eos, parse_special = 1, jsonl, dtype = -1;
+static int format, greedy, ignore_eos, parse_special = 1, jsonl, dtype = -1, weights = -1;
 static uint64_t samples = 1, max_tokens = 256, top_k, repeat_last_n = 64, context = UINT64_MAX, batch = 16,
 		top_logprobs;
 static double temp = 0.8, top_p = 1, min_p = 0, repeat_penalty = 1;
@@ -34,6 +34,8 @@ static struct opt opts[] = {
 	{ "top-logprobs", 0, OPT_COUNT, &top_logprobs, "K", "add the K best tokens at each step", OPT_BYTES },
 	{ "dtype", 0, OPT_CHOICE, &dtype, "f32|bf16", "of matrix products (bf16 where the processor has it)",
 		OPT_BYTES },
+	{ "weights", 0, OPT_CHOICE, &weights, "f32|bf16|q8_0|q4_0|q4_k|q6_k",
+		"hold matrices in this type (default: as stored)", OPT_BYTES },
 	{ "batch", 0, OPT_COUNT, &batch, "N", "completions decoded together" },
 	{ "sampling, in this order", 0, OPT_HEADING, NULL },
 	{ "repeat-penalty", 0, OPT_NUM, &repeat_penalty, "R", "divide the logits of recent tokens (1: off)",
@@ -399,7 +401,7 @@ int main(int argc, char **argv)
 	if (kern_check(&err) < 0)
 		die("%s", err.msg);
 	detail("%s", kern_describe());
-	model = model_load(model_path, &err);
+	model = model_open(model_path, &err);
 	if (!model)
 		die("%s", err.msg);
 	if (model->tokenizer)
@@ -413,11 +415,7 @@ int main(int argc, char **argv)
 	if (!jsonl && !common.output && isatty(STDOUT_FILENO))
 		progress_end(&progress);
 	struct decode_io io = { next, jsonl ? NULL : grown, done, NULL };
-	int rc = decode_run(model,
-		dtype < 0 ? default_compute()
-		: dtype   ? DTYPE_BF16
-			  : DTYPE_F32,
-		&params, &io, &stats, &err);
+	int rc = decode_run(model, model_use(model, dtype, weights), &params, &io, &stats, &err);
 	progress_end(&progress);
 	if (rc < 0)
 		die("%s", err.msg);

@@ -90,6 +90,22 @@ static size_t round_up(size_t n, size_t to)
 	return add_size(n, to - 1) / to * to;
 }
 
+/* Zeroed, at the start of a huge page. */
+static char *map_pages(size_t n, int flags)
+{
+	/* Map one page more than asked for, so that the start can be put on a huge-page boundary. */
+	char *p = mmap(NULL, add_size(n, HUGE_PAGE), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	if (p == MAP_FAILED)
+		die("out of memory (%zu bytes asked for)", n);
+	size_t head = (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE;
+	if (head)
+		munmap(p, head);
+	if (HUGE_PAGE - head)
+		munmap(p + head + n, HUGE_PAGE - head);
+	return p + head;
+}
+
 void *mem_alloc(size_t n)
 {
 	if (n < HUGE_PAGE) {
@@ -99,21 +115,24 @@ void *mem_alloc(size_t n)
 			die("out of memory (%zu bytes asked for)", n);
 		return memset(p, 0, r);
 	}
-	/* Map one page more than asked for, so that the start can be put on a huge-page boundary. */
 	size_t r = round_up(n, HUGE_PAGE);
-	char *p = mmap(
-		NULL, add_size(r, HUGE_PAGE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		die("out of memory (%zu bytes asked for)", n);
-	size_t head = (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE;
-	if (head)
-		munmap(p, head);
-	if (HUGE_PAGE - head)
-		munmap(p + head + r, HUGE_PAGE - head);
+	char *p = map_pages(r, 0);
 #ifdef MADV_HUGEPAGE
-	madvise(p + head, r, MADV_HUGEPAGE);
+	madvise(p, r, MADV_HUGEPAGE);
 #endif
-	return p + head;
+	return p;
+}
+
+void *mem_reserve(size_t n)
+{
+	if (n < HUGE_PAGE)
+		return mem_alloc(n);
+	size_t r = round_up(n, HUGE_PAGE);
+	char *p = map_pages(r, MAP_NORESERVE);
+#ifdef MADV_NOHUGEPAGE
+	madvise(p, r, MADV_NOHUGEPAGE);
+#endif
+	return p;
 }
 
 void mem_free(void *p, size_t n)

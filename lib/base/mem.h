@@ -38,6 +38,8 @@ size_t add_size(size_t a, size_t b);
  * mem_free(p, n). */
 void *mem_alloc(size_t n);
 void mem_free(void *p, size_t n);
+/* The same in small pages: what is never touched takes no memory, whatever n is. */
+void *mem_reserve(size_t n);
 
 /* Grows `*p` (element size `size`, `*cap` elements) to hold at least `need` elements, doubling. */
 void mem_grow(void *p, size_t *cap, size_t need, size_t size);

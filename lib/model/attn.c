@@ -105,7 +105,7 @@ static void norm_qk(const struct attn *a, const struct attn_state *s, const stru
 {
 	size_t ld = a->q_width + a->kv_width;
 	if (s->raw)
-#pragma omp parallel for
+#pragma omp parallel for if (p->tokens > 1)
 		for (size_t t = 0; t < p->tokens; t++)
 			memcpy(s->raw + t * ld, qkv + t * a->width, ld * sizeof *s->raw);
 	norm_forward(p->work, &a->q_norm, p->tokens, q_groups(a), qkv, a->width, qkv, DTYPE_F32, a->width,
@@ -119,7 +119,7 @@ static void norm_qk(const struct attn *a, const struct attn_state *s, const stru
 static void rotate(const struct attn *a, float *x, void *y, const struct pass *p, int inverse)
 {
 	size_t heads = a->shape.heads + a->shape.kv_heads, dim = a->shape.head_dim;
-#pragma omp parallel for
+#pragma omp parallel for if (p->tokens > 1)
 	for (size_t t = 0; t < p->tokens; t++) {
 		if (a->rotate)
 			rope_rotate(x + t * a->width, heads, dim, p->angles + t * dim, inverse);

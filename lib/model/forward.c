@@ -4,6 +4,7 @@
 #include "base/die.h"
 #include "model/cache.h"
 #include "model/session.h"
+#include "model/weights.h"
 #include "tensor/kern.h"
 
 #include <string.h>
@@ -14,7 +15,7 @@
 static void add_residual(const struct session *s, const float *x, const float *y, float *out)
 {
 	size_t h = s->work.net->config->hidden;
-#pragma omp parallel for
+#pragma omp parallel for if (s->pass.tokens > 1)
 	for (size_t t = 0; t < s->pass.tokens; t++) {
 		if (out != x)
 			memcpy(out + t * h, x + t * h, h * sizeof *out);
@@ -28,11 +29,11 @@ static void embed(const struct session *s, float *x)
 {
 	const struct net *n = s->work.net;
 	size_t h = n->config->hidden;
-	const float *table = work_weight(&s->work, n->embed);
+	const struct param *table = param_at(n, n->embed);
 	const float *places = n->position == NO_OFFSET ? NULL : work_weight(&s->work, n->position);
-#pragma omp parallel for
+#pragma omp parallel for if (s->pass.tokens > 1)
 	for (size_t t = 0; t < s->pass.tokens; t++) {
-		memcpy(x + t * h, table + s->ids[t] * h, h * sizeof *x);
+		param_row(table, s->ids[t], 0, h, x + t * h);
 		if (places)
 			kern()->add(x + t * h, places + s->positions[t] * h, h);
 	}
@@ -86,7 +87,7 @@ static void begin_pass(struct session *s, const struct seq *seqs, size_t nseqs)
 	}
 	if (!c->rope.enabled)
 		return;
-#pragma omp parallel for
+#pragma omp parallel for if (p->tokens > 1)
 	for (size_t t = 0; t < p->tokens; t++)
 		rope_angles(
 			s->freq, s->rope_factor, c->head_dim, s->positions[t], s->angles + t * c->head_dim);

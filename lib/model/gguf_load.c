@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "model/gguf_model.h"
 #include "model/load.h"
-#include "model/net.h"
+#include "model/weights.h"
 #include "model/rope.h"
 #include "text/tokenizer.h"
 
@@ -424,14 +424,20 @@ static void load_tensor(const struct model *m, const struct param *p, const stru
 /* Does the type of one hold all values of the other? */
 static int holds(enum dtype t, const struct param *p)
 {
+	size_t cols = p->ndim == 1 ? p->shape[0] : p->shape[1];
+	float *row = xcalloc(cols, sizeof *row);
 	int same = 1;
-	for (size_t i = 0; same && i < p->count; i++) {
-		uint16_t h;
-		float back;
-		from_f32(&h, p->w + i, t, 1);
-		to_f32(&back, &h, t, 1);
-		same = back == p->w[i];
+	for (size_t r = 0; same && r < p->count / cols; r++) {
+		param_row(p, r, 0, cols, row);
+		for (size_t i = 0; same && i < cols; i++) {
+			uint16_t h;
+			float back;
+			from_f32(&h, row + i, t, 1);
+			to_f32(&back, &h, t, 1);
+			same = back == row[i];
+		}
 	}
+	free(row);
 	return same;
 }
 
@@ -452,9 +458,16 @@ static int load_weights_of(struct model *m, const struct gguf *g, struct err *e)
 	const struct gguf_tensor **tensors = xcalloc(m->nparams, sizeof *tensors);
 	int rc = bind_tensors(m, g, list, tensors, e);
 	if (rc == 0) {
-		model_alloc(m);
+		int stored = weights_stay(m);
+		(stored ? model_alloc_vectors : model_alloc)(m);
 		for (size_t i = 0; i < m->nparams; i++) {
-			load_tensor(m, &m->params[i], &list[i], tensors[i]);
+			struct param *p = &m->params[i];
+			if (stored && p->ndim == 2) {
+				p->pairs = gguf_is_turned(m, &list[i]) ? m->config.head_dim : 0;
+				param_store(p, tensors[i]->data, (enum quant)tensors[i]->quant);
+			} else {
+				load_tensor(m, p, &list[i], tensors[i]);
+			}
 			m->params[i].file_type = quant_formats[tensors[i]->quant].name;
 		}
 		m->config.file_dtype = plain_type(m, tensors);

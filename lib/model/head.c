@@ -11,7 +11,7 @@
 static void pick(struct session *s, const uint32_t *rows, size_t n)
 {
 	size_t h = s->work.net->config->hidden;
-#pragma omp parallel for
+#pragma omp parallel for if (n > 1)
 	for (size_t i = 0; i < n; i++) {
 		ASSERT(rows[i] < s->pass.tokens);
 		memcpy(act_at(&s->work, s->picked, i * h), act_at(&s->work, s->hidden, rows[i] * h),

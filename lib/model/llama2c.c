@@ -10,8 +10,8 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "model/load.h"
-#include "model/net.h"
 #include "model/rope.h"
+#include "model/weights.h"
 
 #include <math.h>
 #include <stdlib.h>

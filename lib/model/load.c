@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "model/net.h"
+#include "model/weights.h"
 #include "tensor/gguf.h"
 #include "text/tokenizer.h"
 
@@ -145,16 +145,35 @@ static void copy_tensor(const struct param *p, const struct tensor_view *t)
 	}
 }
 
+static int quant_of(enum dtype t)
+{
+	return t == DTYPE_F32 ? QUANT_F32 : t == DTYPE_BF16 ? QUANT_BF16 : t == DTYPE_F16 ? QUANT_F16 : -1;
+}
+
+/* f64 does not stay either. */
+static int stays_stored(const struct model *m, const struct tensor_view *const *views)
+{
+	for (size_t i = 0; i < m->nparams; i++)
+		if (quant_of(views[i]->dtype) < 0)
+			return 0;
+	return weights_stay(m);
+}
+
 int load_weights(struct model *m, struct safetensors **files, const char **file_names, size_t n,
 	const char *name, struct err *e)
 {
 	const struct tensor_view **views = xcalloc(m->nparams, sizeof *views);
 	int rc = bind_tensors(m, files, file_names, n, name, views, e);
 	if (rc == 0) {
-		model_alloc(m);
+		int stored = stays_stored(m, views);
+		(stored ? model_alloc_vectors : model_alloc)(m);
 		m->config.file_dtype = views[0]->dtype;
 		for (size_t i = 0; i < m->nparams; i++) {
-			copy_tensor(&m->params[i], views[i]);
+			if (stored)
+				param_store(
+					&m->params[i], views[i]->data, (enum quant)quant_of(views[i]->dtype));
+			else
+				copy_tensor(&m->params[i], views[i]);
 			m->params[i].file_type = dtype_name(views[i]->dtype);
 			/* Written in one type again, nothing may be lost. */
 			if (views[i]->dtype != views[0]->dtype)
@@ -163,6 +182,20 @@ int load_weights(struct model *m, struct safetensors **files, const char **file_
 	}
 	free(views);
 	return rc;
+}
+
+static void close_file(void *p)
+{
+	safetensors_close(p);
+}
+
+/* The files' tensors stay where they are as long as the model wants them. */
+static void hold_files(struct model *m, struct safetensors **files, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		model_hold(m, files[i], close_file);
+		files[i] = NULL;
+	}
 }
 
 /* --- what stands beside the weights --- */
@@ -360,6 +393,8 @@ static struct model *load_dir(const char *dir, struct err *e)
 		if (load_weights(m, s.files, s.names, s.n, dir, e) < 0 || load_extras(m, dir, e) < 0) {
 			model_free(m);
 			m = NULL;
+		} else {
+			hold_files(m, s.files, s.n);
 		}
 	}
 	close_shards(&s);
@@ -388,9 +423,10 @@ static char *copy_meta(const struct safetensors *s, const char *key)
 	return v ? xstrdup(v) : NULL;
 }
 
-static struct model *load_single(struct safetensors *s, const char *name, struct err *e)
+static struct model *load_single(struct safetensors **file, const char *name, struct err *e)
 {
 	struct config c;
+	struct safetensors *s = *file;
 	const char *config = safetensors_meta(s, "config"), *tokenizer = safetensors_meta(s, "tokenizer");
 	if (!config) {
 		err_set(e,
@@ -415,20 +451,29 @@ static struct model *load_single(struct safetensors *s, const char *name, struct
 		model_free(m);
 		return NULL;
 	}
+	hold_files(m, file, 1);
 	return m;
 }
 
 static struct model *load_safetensors(struct safetensors *s, const char *name, struct err *e)
 {
-	struct model *m = s ? load_single(s, name, e) : NULL;
+	struct model *m = s ? load_single(&s, name, e) : NULL;
 	safetensors_close(s);
 	return m;
+}
+
+static void close_gguf(void *p)
+{
+	gguf_close(p);
 }
 
 static struct model *load_gguf(struct gguf *g, struct err *e)
 {
 	struct model *m = g ? gguf_read(g, e) : NULL;
-	gguf_close(g);
+	if (m && !m->resident)
+		model_hold(m, g, close_gguf);
+	else
+		gguf_close(g);
 	return m;
 }
 
@@ -441,6 +486,8 @@ static struct model *load_pipe(const char *path, const char *name, struct err *e
 		m = gguf_is(b.p, b.n)
 			    ? load_gguf(gguf_parse(b.p, b.n, name, e), e)
 			    : load_safetensors(safetensors_parse(b.p ? b.p : "", b.n, name, e), name, e);
+	if (m)
+		model_want_weights(m); /* b goes */
 	buf_release(&b);
 	return m;
 }
@@ -481,7 +528,7 @@ static struct model *load_file(const char *path, struct err *e)
 	if (map_open(&f, path, e) < 0)
 		return NULL;
 	if (gguf_is(f.p, f.n))
-		m = load_gguf(gguf_parse(f.p, f.n, path, e), e);
+		m = load_gguf(gguf_open(path, e), e);
 	else if (compressed && is_gzip(f.p, f.n))
 		m = load_compressed_llama2c(path, e);
 	else if (llama2c_is_v1(f.p, f.n) || llama2c)
@@ -494,7 +541,7 @@ static struct model *load_file(const char *path, struct err *e)
 	return m;
 }
 
-struct model *model_load(const char *path, struct err *e)
+struct model *model_open(const char *path, struct err *e)
 {
 	struct stat st;
 	if (strcmp(path, "-") == 0)
@@ -506,4 +553,12 @@ struct model *model_load(const char *path, struct err *e)
 	if (S_ISDIR(st.st_mode))
 		return load_any_dir(path, e);
 	return S_ISREG(st.st_mode) ? load_file(path, e) : load_pipe(path, path, e);
+}
+
+struct model *model_load(const char *path, struct err *e)
+{
+	struct model *m = model_open(path, e);
+	if (m)
+		model_want_weights(m);
+	return m;
 }

@@ -93,7 +93,7 @@ static void activate(const struct mlp *m, const struct mlp_state *s, const struc
 static void activate_all(const struct mlp *m, const struct mlp_state *s, const struct work *w,
 	const float *wide, size_t tokens)
 {
-#pragma omp parallel for
+#pragma omp parallel for if (tokens > 1)
 	for (size_t t = 0; t < tokens; t++)
 		for (size_t j = 0; j < m->width; j += ACT_CHUNK)
 			activate(m, s, w, wide, t, j, m->width - j < ACT_CHUNK ? m->width - j : ACT_CHUNK);

@@ -3,7 +3,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "model/net.h"
+#include "model/weights.h"
 #include "text/tokenizer.h"
 #include "text/tokfile.h"
 
@@ -20,14 +20,8 @@ struct model *model_shell(const struct config *c)
 	m->nparams = m->net->nparams;
 	m->count = m->net->count;
 	m->version = 1;
+	m->type = -1;
 	return m;
-}
-
-void model_alloc(struct model *m)
-{
-	m->weights = mem_alloc(mul_size(m->count, sizeof *m->weights));
-	for (size_t i = 0; i < m->nparams; i++)
-		m->params[i].w = m->weights + m->params[i].offset;
 }
 
 struct model *model_new(const struct config *c)
@@ -52,6 +46,9 @@ void model_free(struct model *m)
 {
 	if (!m)
 		return;
+	for (size_t i = 0; i < m->nheld; i++)
+		m->held[i].close(m->held[i].p);
+	free(m->held);
 	mem_free(m->weights, m->count * sizeof *m->weights);
 	mem_free(m->grads, m->count * sizeof *m->grads);
 	net_free(m->net);

@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "model/config.h"
 #include "tensor/dtype.h"
+#include "tensor/quant.h"
 
 /* --- parameters --- */
 
@@ -33,17 +34,27 @@ struct param {
 	enum param_init init;
 	const char *file_type; /* as stored where it was read from: "BF16", "Q4_K"; else "F32" */
 	double std;            /* of INIT_NORMAL */
-	float *w;              /* master weights, f32 */
-	float *g;              /* gradient, NULL until model_want_grads */
-	size_t offset;         /* of w[0] in the model's one array of weights (and of g) */
+	float *w;              /* master weights, f32; of a matrix that is stored: nothing is there */
+	const void *stored;    /* where the values lie in a mapped file; NULL: in w alone */
+	enum quant stored_type;
+	size_t pairs;  /* not 0: stored rows are in the order of rope_pair_row for heads of this size */
+	float *g;      /* gradient, NULL until model_want_grads */
+	size_t offset; /* of w[0] in the model's one array of weights (and of g) */
 };
 
 struct model {
 	struct config config;
 	struct param *params;
-	size_t nparams;              /* tensors */
-	size_t count;                /* values in all */
-	float *weights, *grads;      /* [count] */
+	size_t nparams;         /* tensors */
+	size_t count;           /* values in all */
+	float *weights, *grads; /* [count] */
+	int resident;           /* weights are all there; else matrices are where they are stored */
+	int type;               /* what sessions hold matrices in: an enum quant; -1: as stored */
+	struct model_source {
+		void *p;
+		void (*close)(void *);
+	} * held; /* what stored values lie in */
+	size_t nheld, held_cap;
 	uint64_t version;            /* whoever changes weights adds one: sessions then repack */
 	struct tokenizer *tokenizer; /* NULL when the checkpoint has none; owned */
 	char *generation_config;     /* JSON text or NULL; owned */
@@ -69,6 +80,11 @@ int model_check_stream(const struct model *m, const struct tok_info *info, const
  * that name them.
  */
 struct model *model_load(const char *path, struct err *e);
+/* The same without f32 copies of matrices: sessions that do not train pack theirs from where they are stored.
+ * For commands that only compute: all else wants model_want_weights first. */
+struct model *model_open(const char *path, struct err *e);
+/* All weights in memory, as f32. */
+void model_want_weights(struct model *m);
 /* TOKENIZER as CLI.md defines it: whatever tokenizer_load reads, and what a run, a .safetensors or a .gguf
  * carries. pattern as there. */
 struct tokenizer *model_tokenizer(const char *path, const char *pattern, struct err *e);
@@ -102,6 +118,10 @@ struct seq {
 
 /* What train, eval and generate compute in unless told: bf16 where the processor has it, else f32. */
 enum dtype default_compute(void);
+
+/* For the options --dtype f32|bf16 and --weights f32|bf16|q8_0|q4_0|q4_k|q6_k (their indices; -1: not given):
+ * what sessions hold the matrices in from now on, and what products compute in. */
+enum dtype model_use(struct model *m, int dtype, int weights);
 
 enum {
 	SESSION_TRAIN = 1,    /* keeps activations, for model_backward */

@@ -60,7 +60,9 @@ size_t net_linear(struct net *n, const enum role *roles, const size_t *outs, siz
 	size_t in, int bias, double std)
 {
 	int conv1d = n->config->arch->conv1d;
-	struct linear l = { .in = in, .w = n->count, .bias = NO_OFFSET };
+	struct linear l = {
+		.in = in, .w = n->count, .bias = NO_OFFSET, .param = n->nparams, .nparams = nroles
+	};
 	/* The matrices stand one behind another: one view covers them. */
 	for (size_t i = 0; i < nroles; i++) {
 		ASSERT(!conv1d || nroles == 1);
@@ -111,8 +113,9 @@ struct net *net_new(const struct config *c)
 		add_step(n, c->arch->feed_forward, i, ROLE_MLP_PRE, ROLE_MLP_POST);
 	}
 	n->final = net_norm(n, c->norm, ROLE_FINAL_NORM, 0, c->hidden);
-	struct linear head = { c->hidden, c->vocab, n->embed, c->hidden, 1, NO_OFFSET };
+	struct linear head = { c->hidden, c->vocab, n->embed, c->hidden, 1, NO_OFFSET, 0, 1 };
 	if (!c->tied)
+		head.param = n->nparams,
 		head.w = net_matrix(n, ROLE_HEAD, 0, PARAM_HEAD, c->vocab, c->hidden, c->init_range);
 	n->head = add_linear(n, head);
 	return n;

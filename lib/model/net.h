@@ -16,7 +16,8 @@
 struct linear {
 	size_t in, out;
 	size_t w, rs, cs;
-	size_t bias; /* offset of b, NO_OFFSET: none */
+	size_t bias;           /* offset of b, NO_OFFSET: none */
+	size_t param, nparams; /* the matrices */
 };
 
 struct norm {
@@ -51,9 +52,9 @@ struct net {
 struct net *net_new(const struct config *config);
 void net_free(struct net *n);
 
-/* model_new in two steps, so that a loader can check a file against the table before it takes the memory. */
+/* A model without memory for its weights (weights.h), so that a loader can check a file against the table
+ * first. */
 struct model *model_shell(const struct config *c);
-void model_alloc(struct model *m);
 
 /* For the builders of blocks. A parameter's offset; ndim 1 has rows only. */
 size_t net_vector(

@@ -71,7 +71,7 @@ const void *act_rows(const struct work *w, size_t rows, size_t n, const float *x
 {
 	if (w->compute == DTYPE_F32)
 		return x;
-#pragma omp parallel for
+#pragma omp parallel for if (rows > 1)
 	for (size_t t = 0; t < rows; t++)
 		act_store(w, act_at(w, y, t * n), x + t * n, n);
 	return y;
@@ -92,6 +92,25 @@ static size_t place_panels(struct packed *p, enum dtype t, const struct linear *
 	else
 		area_take(a, bytes, 1);
 	return bytes;
+}
+
+static void place_parts(const struct work *w, struct packed *p, const struct linear *l, struct area *a)
+{
+	struct linear_part parts[PARTS_MOST];
+	size_t n = w->model ? linear_parts(w->model, l, parts) : 0;
+	if (!n) {
+		place_panels(p, w->compute, l, 0, a);
+		return;
+	}
+	if (p)
+		*p = (struct packed){ .nparts = n };
+	for (size_t i = 0; i < n; i++) {
+		void *at = area_take(a, qpanels_bytes(parts[i].form, l->in, parts[i].n), 1);
+		if (p) {
+			p->parts[i] = parts[i];
+			p->part_panels[i] = at;
+		}
+	}
 }
 
 /* Room for the widest of all linear maps. */
@@ -117,7 +136,7 @@ void work_place(struct work *w, struct area *a)
 	if (!w->train) {
 		w->forward = area_take(a, n->nlinears, sizeof *w->forward);
 		for (size_t i = 0; i < n->nlinears; i++)
-			place_panels(w->forward ? &w->forward[i] : NULL, w->compute, &n->linears[i], 0, a);
+			place_parts(w, w->forward ? &w->forward[i] : NULL, &n->linears[i], a);
 		return;
 	}
 	w->forward = place_shared(w, 0, a);
@@ -135,6 +154,25 @@ void work_place(struct work *w, struct area *a)
 	w->partial = area_take(a, mul_size(chunks(w->tokens), 2 * widest), sizeof *w->partial);
 }
 
+static struct qpanels part_panels(const struct work *w, const struct packed *p, size_t i)
+{
+	const struct linear *l = &w->net->linears[p->linear];
+	return (struct qpanels){ p->parts[i].form, l->in, p->parts[i].n, p->part_panels[i] };
+}
+
+/* Packs the weights of a linear map where they are stored, as numbers or quantised. */
+static void pack_stored(const struct work *w, struct packed *p, size_t linear)
+{
+	struct linear_rows rows = { .m = w->model, .l = &w->net->linears[linear] };
+	if (!p->nparts)
+		panels_fill(&p->panels, linear_numbers, &rows);
+	for (size_t i = 0; i < p->nparts; i++) {
+		struct qpanels b = part_panels(w, p, i);
+		rows.part = &p->parts[i];
+		qpanels_fill(&b, linear_blocks, &rows);
+	}
+}
+
 /* The panels of a linear map in p, packed if they are not there. */
 static const struct panels *pack(const struct work *w, struct packed *p, size_t linear, int turned)
 {
@@ -146,6 +184,10 @@ static const struct panels *pack(const struct work *w, struct packed *p, size_t 
 	p->panels.n = turned ? l->in : l->out;
 	p->linear = linear;
 	p->version = w->model->version;
+	if (p->nparts || !w->model->resident) {
+		pack_stored(w, p, linear);
+		return &p->panels;
+	}
 	panels_pack(&p->panels, (struct mat){ work_weight(w, l->w), DTYPE_F32, turned ? l->rs : l->cs,
 					turned ? l->cs : l->rs });
 	return &p->panels;
@@ -163,10 +205,18 @@ void linear_forward(struct work *w, size_t linear, size_t rows, const void *x, s
 	float *y, size_t ldy)
 {
 	const struct linear *l = &w->net->linears[linear];
-	const struct panels *p = pack(w, &w->forward[w->train ? 0 : linear], linear, 0);
-	gemm(rows, act_mat(w, x, ldx, 1), p,
-		(struct gemm_out){
-			y, ldy, from, ldy, l->bias == NO_OFFSET ? NULL : work_weight(w, l->bias) });
+	struct packed *at = &w->forward[w->train ? 0 : linear];
+	const struct panels *p = pack(w, at, linear, 0);
+	const float *bias = l->bias == NO_OFFSET ? NULL : work_weight(w, l->bias);
+	struct mat a = act_mat(w, x, ldx, 1);
+	if (!at->nparts)
+		gemm(rows, a, p, (struct gemm_out){ y, ldy, from, ldy, bias });
+	for (size_t i = 0; i < at->nparts; i++) {
+		struct qpanels b = part_panels(w, at, i);
+		size_t j = at->parts[i].at;
+		qgemm(rows, a, &b,
+			(struct gemm_out){ y + j, ldy, from ? from + j : NULL, ldy, bias ? bias + j : NULL });
+	}
 }
 
 void linear_backward(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const void *dy,
@@ -237,7 +287,7 @@ void norm_forward(const struct work *w, const struct norm *n, size_t rows, size_
 	size_t ldx, void *y, enum dtype t, size_t ldy, float *stat)
 {
 	const float *weight = work_weight(w, n->w), *bias = n->b == NO_OFFSET ? NULL : work_weight(w, n->b);
-#pragma omp parallel for
+#pragma omp parallel for if (rows > 1)
 	for (size_t i = 0; i < rows; i++)
 		for (size_t g = 0; g < groups; g++)
 			kern()->norm((char *)y + (i * ldy + g * n->dim) * dtype_size(t), t,

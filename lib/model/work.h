@@ -8,8 +8,8 @@
 #ifndef QUERN_WORK_H
 #define QUERN_WORK_H
 
-#include "model/net.h"
-#include "tensor/gemm.h"
+#include "model/weights.h"
+#include "tensor/qgemm.h"
 
 #define ROW_CHUNK 64
 
@@ -21,9 +21,12 @@ struct area {
 void *area_take(struct area *a, size_t count, size_t size);
 void area_rewind(struct area *a, size_t used); /* keeps the peak */
 
-/* Panels of one linear map's weights. */
+/* Panels of one linear map's weights: of numbers, or of its quantised parts. */
 struct packed {
 	struct panels panels;
+	struct linear_part parts[PARTS_MOST];
+	void *part_panels[PARTS_MOST];
+	size_t nparts;
 	size_t linear;    /* whose they are */
 	uint64_t version; /* of the model's weights; 0: empty */
 };

@@ -134,6 +134,23 @@ void panels_pack(struct panels *p, struct mat b)
 	pack_side(&s, b);
 }
 
+void panels_fill(struct panels *p, rows_fn *rows, const void *ctx)
+{
+	struct side s = side_of(p->dtype, 0, p->n, p->k, p->p);
+	ASSERT(s.width <= ROWS_MOST);
+#pragma omp parallel for schedule(dynamic, 4) if ((double)p->n * (double)p->k > SERIAL)
+	for (size_t t = 0; t < tiles_of(&s); t++) {
+		float buf[ROWS_MOST * ROWS_DEEP];
+		size_t n = width_of(&s, t), pitch;
+		for (size_t from = 0; from < s.k; from += ROWS_DEEP) {
+			size_t k = least(ROWS_DEEP, s.k - from);
+			const void *x = rows(ctx, t * s.width, n, from, k, buf, &pitch);
+			pack_piece(&s, tile_at(&s, t, s.width, from), s.width,
+				(struct mat){ x, DTYPE_F32, 1, pitch / sizeof(float) }, 0, 0, k, n);
+		}
+	}
+}
+
 static struct {
 	char *p;
 	size_t bytes;

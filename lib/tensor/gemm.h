@@ -30,6 +30,16 @@ size_t panels_bytes(enum dtype dtype, size_t k, size_t n);
 /* Fills panels p (dtype, k, n, p->p set) from B [k, n]. */
 void panels_pack(struct panels *p, struct mat b);
 
+/* Gives rows [j, j + n) of the transposed B, k values of each from `from` on (a multiple of ROWS_DEEP; k is
+ * that or what is left): where they lie, or made in buf, the rows *pitch bytes apart. Called by many threads.
+ */
+#define ROWS_DEEP 256
+#define ROWS_MOST 32
+typedef const void *rows_fn(
+	const void *ctx, size_t j, size_t n, size_t from, size_t k, void *buf, size_t *pitch);
+/* As panels_pack, from f32 rows that are made a piece at a time. */
+void panels_fill(struct panels *p, rows_fn *rows, const void *ctx);
+
 /* C[m, n] = from + A B + bias; rows of C are ldc apart. from may be c: C += A B. */
 struct gemm_out {
 	float *c;

@@ -14,6 +14,7 @@
 #ifndef QUERN_KERN_QGEMM_H
 #define QUERN_KERN_QGEMM_H
 
+#include "tensor/dtype.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,12 +46,13 @@ struct kern_qgemm {
 	size_t mr, nr, unit, act;
 	/* C[m, n] = C0 + A B as in struct kern, k in whole groups. */
 	qtile *tile[QFORMS];
-	/* A tile of m rows, ldx apart, of k values; what is missing of the last group counts as zero. A group
-	 * with a value that is not finite makes NaN. */
-	void (*pack_act)(void *a, enum qform form, const float *x, size_t ldx, size_t k, size_t m);
-	/* Groups [from, to) of a panel (at its beginning; from a multiple of QSUPER) of n <= nr outputs
-	 * whose blocks stand in ggml's layout, an output's row_bytes behind the one before. Outputs from n on
-	 * are zero. */
+	/* A tile of m rows, ldx apart, of k values, f32 or bf16; what is missing of the last group counts as
+	 * zero. A group with a value that is not finite makes NaN. */
+	void (*pack_act)(
+		void *a, enum qform form, const void *x, enum dtype t, size_t ldx, size_t k, size_t m);
+	/* Groups [from, to) of a panel (at its beginning; from a multiple of QSUPER) of n <= nr outputs,
+	 * whose blocks from there on stand in ggml's layout, an output's row_bytes behind the one before.
+	 * Outputs from n on are zero. */
 	void (*pack)(void *panel, enum qform form, const void *blocks, size_t row_bytes, size_t from,
 		size_t to, size_t n);
 };

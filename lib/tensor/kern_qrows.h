@@ -79,21 +79,34 @@ static inline void qact_pack_group(char *y, enum qform form, const float *x, siz
 	}
 }
 
-static void pack_act(void *a, enum qform form, const float *x, size_t ldx, size_t k, size_t m)
+/* n <= QGROUP values as f32: in place, or in buf. */
+static inline const float *act_group(const char *x, enum dtype t, size_t n, float buf[QGROUP])
+{
+	uint16_t h[QGROUP] = { 0 };
+	if (t == DTYPE_F32 && n == QGROUP)
+		return (const float *)(const void *)x;
+	if (t == DTYPE_F32) {
+		memset(buf, 0, QGROUP * sizeof *buf);
+		memcpy(buf, x, n * sizeof *buf);
+		return buf;
+	}
+	memcpy(h, x, n * sizeof *h);
+	for (size_t j = 0; j < QGROUP; j++)
+		buf[j] = f32_of_bf16(h[j]);
+	return buf;
+}
+
+static void pack_act(void *a, enum qform form, const void *x, enum dtype t, size_t ldx, size_t k, size_t m)
 {
 	char *y = a;
-	size_t step = qact_bytes(form, sizeof(QACT), m, 1);
-	for (size_t g = 0; g < k; g += QGROUP, y += step) {
-		for (size_t i = 0; i < m; i++) {
-			if (k - g >= QGROUP) {
-				qact_pack_group(y, form, x + i * ldx + g, m, i);
-			} else {
-				float last[QGROUP] = { 0 };
-				memcpy(last, x + i * ldx + g, (k - g) * sizeof *last);
-				qact_pack_group(y, form, last, m, i);
-			}
-		}
-	}
+	float buf[QGROUP];
+	size_t step = qact_bytes(form, sizeof(QACT), m, 1), size = dtype_size(t);
+	for (size_t g = 0; g < k; g += QGROUP, y += step)
+		for (size_t i = 0; i < m; i++)
+			qact_pack_group(y, form,
+				act_group((const char *)x + (i * ldx + g) * size, t,
+					k - g < QGROUP ? k - g : QGROUP, buf),
+				m, i);
 }
 
 /* --- weights, from ggml's blocks (ggml-common.h, ggml-quants.c) --- */
@@ -196,7 +209,7 @@ static void pack_qpanel(
 	uint8_t *y = (uint8_t *)panel + qpanel_bytes(form, QNR, from);
 	const uint8_t *p = blocks;
 	for (size_t g = from; g < to; g++)
-		y = pack_group(y, form, p + g / per * bytes[form], row_bytes, g, n);
+		y = pack_group(y, form, p + (g - from) / per * bytes[form], row_bytes, g, n);
 }
 
 #endif

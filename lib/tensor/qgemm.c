@@ -42,20 +42,22 @@ size_t qpanels_bytes(enum qform form, size_t k, size_t n)
 	return mul_size(div_up(n, q->nr), qpanel_bytes(form, q->nr, div_up(k, QGROUP)));
 }
 
-/* Groups packed at a time, so that the lines of all rows of a panel stay near. */
-#define PACK_DEEP (4 * QSUPER)
-
-void qpanels_pack(struct qpanels *p, size_t j0, size_t n, const void *blocks, size_t row_bytes)
+void qpanels_fill(struct qpanels *p, rows_fn *rows, const void *ctx)
 {
 	const struct kern_qgemm *q = kern()->qgemm;
-	size_t groups = groups_of(p), panel = qpanel_bytes(p->form, q->nr, groups);
-	ASSERT(j0 % q->nr == 0 && j0 + n <= p->n);
-#pragma omp parallel for schedule(static) if ((double)n * (double)p->k > SERIAL)
-	for (size_t j = 0; j < n; j += q->nr)
-		for (size_t g = 0; g < groups; g += PACK_DEEP)
-			q->pack((char *)p->p + (j0 + j) / q->nr * panel, p->form,
-				(const char *)blocks + j * row_bytes, row_bytes, g,
-				least(g + PACK_DEEP, groups), least(q->nr, n - j));
+	size_t nr = q->nr, panel = qpanel_bytes(p->form, nr, groups_of(p));
+	ASSERT(nr <= ROWS_MOST);
+#pragma omp parallel for schedule(dynamic, 4) if ((double)p->n * (double)p->k > SERIAL)
+	for (size_t j = 0; j < div_up(p->n, nr); j++) {
+		float buf[ROWS_MOST * ROWS_DEEP];
+		size_t n = least(nr, p->n - j * nr), pitch;
+		for (size_t from = 0; from < p->k; from += ROWS_DEEP) {
+			size_t k = least(ROWS_DEEP, p->k - from), g = from / QGROUP;
+			const void *blocks = rows(ctx, j * nr, n, from, k, buf, &pitch);
+			q->pack((char *)p->p + j * panel, p->form, blocks, pitch, g, g + div_up(k, QGROUP),
+				n);
+		}
+	}
 }
 
 static struct {
@@ -86,30 +88,43 @@ struct product {
 	const struct qpanels *b;
 	size_t groups, row_bytes; /* of a packed row */
 	size_t rows, tall;        /* rows of the chunk, of a tile */
-	const float *a, *bias;
-	size_t lda;
-	float *c;
-	size_t ldc;
+	struct mat a;
+	struct gemm_out o;
 	char *packed;
 };
 
 static void pack_tile(const struct product *p, size_t tile, char *to)
 {
 	size_t i = tile * p->tall;
-	p->q->pack_act(to + i * p->row_bytes, p->b->form, p->a + i * p->lda, p->lda, p->b->k,
+	p->q->pack_act(to + i * p->row_bytes, p->b->form,
+		(const char *)p->a.p + i * p->a.rs * dtype_size(p->a.t), p->a.t, p->a.rs, p->b->k,
 		least(p->tall, p->rows - i));
+}
+
+/* Tile of rows [i, i + tall) by panel j. */
+static void tile(const struct product *p, const char *packed, size_t i, size_t j)
+{
+	const struct gemm_out *o = &p->o;
+	size_t nr = p->q->nr, m = least(p->tall, p->rows - i), n = least(nr, p->b->n - j * nr);
+	const float *bias = o->bias ? o->bias + j * nr : NULL;
+	float *c = o->c + i * o->ldc + j * nr;
+	const char *b = (const char *)p->b->p + j * qpanel_bytes(p->b->form, nr, p->groups);
+	if (!o->from) {
+		p->q->tile[p->b->form](p->groups, packed + i * p->row_bytes, b, bias, 0, c, o->ldc, m, n);
+		return;
+	}
+	p->q->tile[p->b->form](p->groups, packed + i * p->row_bytes, b, o->from + i * o->ldfrom + j * nr,
+		o->ldfrom, c, o->ldc, m, n);
+	for (size_t r = 0; bias && r < m; r++)
+		kern()->add(c + r * o->ldc, bias, n);
 }
 
 /* Rows [i0, i1) by panels [j0, j1). */
 static void task(const struct product *p, const char *packed, size_t i0, size_t i1, size_t j0, size_t j1)
 {
-	size_t nr = p->q->nr, panel = qpanel_bytes(p->b->form, nr, p->groups);
 	for (size_t j = j0; j < j1; j++)
 		for (size_t i = i0; i < i1; i += p->tall)
-			p->q->tile[p->b->form](p->groups, packed + i * p->row_bytes,
-				(const char *)p->b->p + j * panel, p->bias ? p->bias + j * nr : NULL, 0,
-				p->c + i * p->ldc + j * nr, p->ldc, least(p->tall, p->rows - i),
-				least(nr, p->b->n - j * nr));
+			tile(p, packed, i, j);
 }
 
 /* Inside a parallel region: shares the work, and waits. */
@@ -126,11 +141,11 @@ static void multiply(const struct product *p, const char *packed)
 	}
 }
 
-void qgemm(size_t m, const float *a, size_t lda, const struct qpanels *b, const float *bias, float *c,
-	size_t ldc)
+void qgemm(size_t m, struct mat a, const struct qpanels *b, struct gemm_out o)
 {
 	const struct kern_qgemm *q = kern()->qgemm;
-	struct product p = { .q = q, .b = b, .groups = groups_of(b), .bias = bias, .lda = lda, .ldc = ldc };
+	struct product p = { .q = q, .b = b, .groups = groups_of(b), .a = a, .o = o };
+	ASSERT(a.cs == 1 && (a.t == DTYPE_F32 || a.t == DTYPE_BF16));
 	if (!m || !b->n)
 		return;
 	p.row_bytes = qact_bytes(b->form, q->act, 1, p.groups);
@@ -143,8 +158,9 @@ void qgemm(size_t m, const float *a, size_t lda, const struct qpanels *b, const 
 #pragma omp parallel firstprivate(p) if ((double)m * (double)b->n * (double)b->k > SERIAL)
 	for (size_t from = 0; from < m; from += chunk) {
 		p.rows = least(chunk, m - from);
-		p.a = a + from * lda;
-		p.c = c + from * ldc;
+		p.a.p = (const char *)a.p + from * a.rs * dtype_size(a.t);
+		p.o.c = o.c + from * o.ldc;
+		p.o.from = o.from ? o.from + from * o.ldfrom : NULL;
 		if (alone) {
 			char *own = p.packed + part * (size_t)omp_get_thread_num();
 			pack_tile(&p, 0, own);

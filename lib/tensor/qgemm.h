@@ -7,6 +7,7 @@
 #ifndef QUERN_QGEMM_H
 #define QUERN_QGEMM_H
 
+#include "tensor/gemm.h"
 #include "tensor/kern_qgemm.h"
 
 struct qpanels {
@@ -16,14 +17,13 @@ struct qpanels {
 };
 
 size_t qpanels_bytes(enum qform form, size_t k, size_t n);
-/* Fills outputs [j0, j0 + n) from blocks in ggml's layout (Q8_0, Q4_0, Q4_K, Q6_K), an output's row_bytes
- * behind the one before; k is a multiple of a block. j0 is a multiple of QPANEL. */
-#define QPANEL 32
-void qpanels_pack(struct qpanels *p, size_t j0, size_t n, const void *blocks, size_t row_bytes);
+/* Fills the panels from blocks in ggml's layout (Q8_0, Q4_0, Q4_K, Q6_K), by way of `rows`; k is a multiple
+ * of a block. */
+void qpanels_fill(struct qpanels *p, rows_fn *rows, const void *ctx);
 
-/* C[m, n] = A[m, k] B[k, n] (+ bias[n]); rows of A are lda apart, of C ldc. */
-void qgemm(size_t m, const float *a, size_t lda, const struct qpanels *b, const float *bias, float *c,
-	size_t ldc);
+/* C[m, n] = from + A B + bias, as gemm: a sum starts at from's element (without one: at the bias). A is f32
+ * or bf16, contiguous in k. */
+void qgemm(size_t m, struct mat a, const struct qpanels *b, struct gemm_out o);
 
 /* Scratch that qgemm keeps between calls is freed here; for leak checkers. */
 void qgemm_release(void);

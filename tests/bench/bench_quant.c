@@ -111,10 +111,10 @@ static void bench_prefill(enum qform f, size_t m, size_t n, size_t k, double top
 	double t[RUNS];
 	b.p = mem_alloc(bytes);
 	memset(b.p, 17, bytes);
-	qgemm(m, a, k, &b, NULL, c, n);
+	qgemm(m, (struct mat){ a, DTYPE_F32, k, 1 }, &b, (struct gemm_out){ .c = c, .ldc = n });
 	for (int r = 0; r < RUNS; r++) {
 		double t0 = now_seconds();
-		qgemm(m, a, k, &b, NULL, c, n);
+		qgemm(m, (struct mat){ a, DTYPE_F32, k, 1 }, &b, (struct gemm_out){ .c = c, .ldc = n });
 		t[r] = now_seconds() - t0;
 	}
 	double rate = 2.0 * (double)m * (double)n * (double)k / median(t) / 1e9;
@@ -150,7 +150,8 @@ static void bench_decode(int f, size_t m, size_t width, size_t mlp, size_t layer
 				at += panels_bytes(DTYPE_BF16, k, n);
 			} else {
 				struct qpanels b = { (enum qform)f, k, n, p + at };
-				qgemm(m, a, k, &b, NULL, c, n);
+				qgemm(m, (struct mat){ a, DTYPE_F32, k, 1 }, &b,
+					(struct gemm_out){ .c = c, .ldc = n });
 				at += qpanels_bytes(b.form, k, n);
 			}
 		}

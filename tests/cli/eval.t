@@ -101,6 +101,11 @@ for t in f32 bf16; do
 	ev -m model --rescore --as logprobs --dtype $t -j 2 c.jsonl >d.jsonl
 	same "rescored log-probabilities are the sampler's, $t" c.jsonl d.jsonl
 done
+for w in f32 bf16 q8_0 q4_0 q4_k q6_k; do
+	"$BIN/generate" -q -m model --jsonl -n 2 --max-tokens 12 --weights $w p.txt >w.jsonl
+	ev -m model --rescore --as logprobs --weights $w -j 2 w.jsonl >x.jsonl
+	same "rescored log-probabilities are the sampler's with weights in $w" w.jsonl x.jsonl
+done
 like "the field of --rescore" "$(ev -m model --rescore --temp 1 c.jsonl | head -n 1)" '"rescored":\[-'
 printf '{"prompt_tokens":[1,2],"tokens":[]}\n' >empty.jsonl
 like "nothing to score in a record" "$(ev -m model --rescore empty.jsonl)" '"rescored":\[\]'

@@ -97,18 +97,49 @@ static void problem_free(struct problem *p)
 	free(p->bias);
 }
 
-static float *product(const struct problem *p, int bias, size_t i0, size_t m)
+static const void *rows(const void *ctx, size_t j, size_t n, size_t from, size_t k, void *buf, size_t *pitch)
+{
+	const struct problem *p = ctx;
+	const unsigned char *at = p->blocks + j * p->row + from / blocks[p->f].values * blocks[p->f].bytes;
+	(void)k;
+	*pitch = p->row;
+	if (j / 32 % 2 == 0)
+		return at;
+	/* made in the buffer */
+	*pitch = (p->row < 1000 ? p->row : 1000);
+	for (size_t i = 0; i < n; i++) {
+		size_t left = p->row - from / blocks[p->f].values * blocks[p->f].bytes;
+		memcpy((char *)buf + i * *pitch, at + i * p->row, left < *pitch ? left : *pitch);
+	}
+	return buf;
+}
+
+/* Rows [i0, i0 + m) of the product, from f32 or bf16, starting at nothing, a bias, other values, or both. */
+enum how { PLAIN, BIAS, FROM, BOTH, HOWS };
+
+static float *product_of(const struct problem *p, enum how how, enum dtype t, size_t i0, size_t m)
 {
 	struct qpanels b = { p->f, p->k, p->n, NULL };
 	size_t bytes = qpanels_bytes(b.form, b.k, b.n);
 	b.p = mem_alloc(bytes);
-	for (size_t j = 0; j < p->n; j += 2 * QPANEL) /* in two pieces */
-		qpanels_pack(
-			&b, j, p->n - j < 2 * QPANEL ? p->n - j : 2 * QPANEL, p->blocks + j * p->row, p->row);
-	float *c = xcalloc(m * p->ldc, sizeof *c);
-	qgemm(m, p->a + i0 * p->k, p->k, &b, bias ? p->bias : NULL, c, p->ldc);
+	qpanels_fill(&b, rows, p);
+	float *c = xcalloc(m * p->ldc, sizeof *c), *from = xcalloc(m * p->n, sizeof *from);
+	void *a = xmalloc(m * p->k * dtype_size(t) + 1);
+	from_f32(a, p->a + i0 * p->k, t, m * p->k);
+	for (size_t i = 0; i < m * p->n; i++)
+		from[i] = (float)((i + i0 * p->n) % 17);
+	qgemm(m, (struct mat){ a, t, p->k, 1 }, &b,
+		(struct gemm_out){ c, p->ldc, how >= FROM ? from : NULL, p->n,
+			how == BIAS || how == BOTH ? p->bias : NULL });
 	mem_free(b.p, bytes);
+	free(from);
+	free(a);
 	return c;
+}
+
+static float *product(const struct problem *p, enum how how, size_t i0, size_t m)
+{
+	return product_of(p, how, DTYPE_F32, i0, m);
 }
 
 /* The activations as they are quantised: nearest even of x / (max |x| / 127). */
@@ -151,21 +182,33 @@ static int same(const struct problem *p, const float *x, const float *y, size_t 
 static void test_shape(enum qform f, size_t m, size_t n, size_t k)
 {
 	struct problem p = problem_new(f, m, n, k);
+	float *want[HOWS], *narrow;
 	kern_select("scalar");
 	par_set_threads(1);
-	float *with = product(&p, 1, 0, m), *without = product(&p, 0, 0, m);
-	ok(right(&p, with), "%s %zu x %zu x %zu: scalar, as ggml defines it", blocks[f].name, m, n, k);
+	for (int how = 0; how < HOWS; how++)
+		want[how] = product(&p, (enum how)how, 0, m);
+	narrow = product_of(&p, BIAS, DTYPE_BF16, 0, m);
+	ok(right(&p, want[BIAS]), "%s %zu x %zu x %zu: scalar, as ggml defines it", blocks[f].name, m, n, k);
 	for (size_t i = 1; kern_table[i]; i++) {
+		int good = 1;
 		if (kern_select(kern_table[i]->name) < 0)
 			continue;
-		float *d = product(&p, 1, 0, m), *e = product(&p, 0, 0, m);
-		ok(same(&p, with, d, m) && same(&p, without, e, m), "... the same bits under %s (%s)",
-			kern()->name, kern()->qgemm->name);
-		free(d);
-		free(e);
+		for (int how = 0; how <= HOWS; how++) {
+			float *d = how < HOWS ? product(&p, (enum how)how, 0, m)
+					      : product_of(&p, BIAS, DTYPE_BF16, 0, m);
+			good &= same(&p, how < HOWS ? want[how] : narrow, d, m);
+			free(d);
+		}
+		ok(good, "... the same bits under %s (%s)", kern()->name, kern()->qgemm->name);
 	}
-	free(with);
-	free(without);
+	for (size_t i = 0; i < m * k; i++)
+		p.a[i] = f32_of_bf16(bf16_of(p.a[i]));
+	float *wide = product(&p, BIAS, 0, m);
+	ok(same(&p, narrow, wide, m), "... bf16 activations are those numbers");
+	for (int how = 0; how < HOWS; how++)
+		free(want[how]);
+	free(narrow);
+	free(wide);
 	problem_free(&p);
 }
 
@@ -174,16 +217,16 @@ static void test_bits(enum qform f, size_t m, size_t n, size_t k)
 	struct problem p = problem_new(f, m, n, k);
 	int rows = 1, threads = 1;
 	par_set_threads(1);
-	float *c = product(&p, 1, 0, m);
+	float *c = product(&p, BIAS, 0, m);
 	for (int j = 2; j <= 5; j++) {
 		par_set_threads(j);
-		float *d = product(&p, 1, 0, m);
+		float *d = product(&p, BIAS, 0, m);
 		threads &= same(&p, c, d, m);
 		free(d);
 	}
 	for (size_t i = 0; i < m; i += 1 + i / 3) {
 		size_t count = 1 + i % 9 > m - i ? 1 : 1 + i % 9;
-		float *d = product(&p, 1, i, count);
+		float *d = product(&p, BIAS, i, count);
 		rows &= same(&p, c + i * p.ldc, d, count);
 		free(d);
 	}
@@ -213,7 +256,7 @@ static void test_extremes(void)
 	for (size_t i = 0; kern_table[i]; i++) {
 		if (kern_select(kern_table[i]->name) < 0)
 			continue;
-		float *c = product(&p, 0, 0, 2);
+		float *c = product(&p, PLAIN, 0, 2);
 		ok(c[0] == -0.5f * K && c[1] == -128 * K && c[p.ldc] == 127.5f * K && c[p.ldc + 1] == 0,
 			"%s: -128 and 127 neither saturate nor wrap", kern()->name);
 		free(c);
@@ -239,7 +282,7 @@ static void test_special(void)
 		for (size_t s = 0; s < sizeof cases / sizeof *cases; s++) {
 			for (size_t k = 0; k < 32; k++)
 				p.a[p.k + 32 + k] = k == 5 ? cases[s].value : 0;
-			float *c = product(&p, 0, 0, 3);
+			float *c = product(&p, PLAIN, 0, 3);
 			for (size_t j = 0; j < p.n; j++) {
 				good &= isfinite(c[j]) && isfinite(c[2 * p.ldc + j]);
 				good &= !isfinite(c[p.ldc + j]) == !cases[s].finite;
@@ -279,7 +322,7 @@ int main(void)
 	test_extremes();
 	test_special();
 	struct qpanels none = { QFORM_8, 32, 0, NULL };
-	qgemm(0, NULL, 32, &none, NULL, NULL, 0);
+	qgemm(0, (struct mat){ NULL, DTYPE_F32, 32, 1 }, &none, (struct gemm_out){ 0 });
 	qgemm_release();
 	return tap_end();
 }
