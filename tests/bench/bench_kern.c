@@ -1,24 +1,16 @@
 /*
- * bench_kern: the product kernels beside what the processor can do at most, and the row kernels beside
- * memory. Prints medians; shares are of the peak that the same run measured. Usage: bench_kern [ISA ...]
+ * bench_kern: the product kernels beside the same tile in the first-level cache on one thread, and
+ * the row kernels. Prints medians. bench_peak has what the processor can do at most. Usage: bench_kern [ISA
+ * ...]
  */
-#include "base/log.h"
-#include "base/mem.h"
 #include "base/par.h"
 #include "base/rng.h"
+#include "measure.h"
 #include "tensor/flash.h"
 #include "tensor/gemm.h"
 #include "tensor/kern.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
 
 /* Median seconds of a call, at least 5 calls and about 0.3 s. */
 #define MEDIAN(result, call)                                    \
@@ -31,8 +23,7 @@ static int by_value(const void *a, const void *b)
 			call;                                   \
 			sum_ += t_[n_++] = now_seconds() - t0_; \
 		}                                               \
-		qsort(t_, (size_t)n_, sizeof *t_, by_value);    \
-		(result) = t_[n_ / 2];                          \
+		(result) = median(t_, (size_t)n_);              \
 	} while (0)
 
 static float *random_floats(size_t n)
@@ -84,7 +75,7 @@ static double tile_rate(enum dtype t)
 	return 2.0 * (double)(mr * nr) * K * TIMES / s / 1e9;
 }
 
-static void bench_gemm(enum dtype t, size_t m, size_t n, size_t k, int turned, double peak)
+static void bench_gemm(enum dtype t, size_t m, size_t n, size_t k, int turned, double tile)
 {
 	/* A as a producer leaves it: in the arithmetic's type. */
 	void *a = random_of(t, m * k);
@@ -103,7 +94,7 @@ static void bench_gemm(enum dtype t, size_t m, size_t n, size_t k, int turned, d
 		if (m <= 16)
 			printf("  %dT %6.1f us %5.1f GB/s", threads, s * 1e6, (double)bytes / s / 1e9);
 		else
-			printf("  %dT %6.1f GFLOP/s %3.0f %%", threads, rate, 100 * rate / peak / threads);
+			printf("  %dT %6.1f GFLOP/s %3.0f %%", threads, rate, 100 * rate / tile / threads);
 		printf(" pack %4.1f GB/s", (double)(n * k) * 4 / packing / 1e9);
 	}
 	printf("\n");
@@ -131,12 +122,12 @@ static void bench_products(void)
 	static const size_t turned[][3] = { { 384, 384, 4096 }, { 768, 768, 4096 }, { 1536, 384, 4096 } };
 	for (int i = 0; i < 2; i++) {
 		enum dtype t = i ? DTYPE_BF16 : DTYPE_F32;
-		double peak = tile_rate(t);
-		printf("%-4s tile in L1: %.1f GFLOP/s\n", dtype_name(t), peak);
+		double tile = tile_rate(t);
+		printf("%-4s tile in L1: %.1f GFLOP/s\n", dtype_name(t), tile);
 		for (size_t j = 0; j < sizeof shapes / sizeof *shapes; j++)
-			bench_gemm(t, shapes[j][0], shapes[j][1], shapes[j][2], 0, peak);
+			bench_gemm(t, shapes[j][0], shapes[j][1], shapes[j][2], 0, tile);
 		for (size_t j = 0; j < sizeof turned / sizeof *turned; j++)
-			bench_gemm(t, turned[j][0], turned[j][1], turned[j][2], 1, peak);
+			bench_gemm(t, turned[j][0], turned[j][1], turned[j][2], 1, tile);
 	}
 }
 

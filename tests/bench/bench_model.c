@@ -6,30 +6,16 @@
  *	bench_model [ARCH [BATCH [CONTEXT [DTYPE]]]]
  */
 #include "base/die.h"
-#include "base/log.h"
-#include "base/mem.h"
 #include "base/opt.h"
 #include "base/par.h"
 #include "base/rng.h"
 #include "model/model.h"
+#include "measure.h"
 #include "tensor/kern.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { RUNS = 5 };
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-static double median(double *v)
-{
-	qsort(v, RUNS, sizeof *v, by_value);
-	return v[RUNS / 2];
-}
 
 int main(int argc, char **argv)
 {
@@ -80,12 +66,13 @@ int main(int argc, char **argv)
 			all[r] = t3 - t0;
 		}
 	}
-	double step = median(all),
+	double step = median(all, RUNS),
 	       flop = 6.0 * (double)m->count + 6.0 * (double)(c.layers * c.hidden) * (double)len;
 	printf("%s, %zu tokens, %s, %s: forward %.3f, head %.3f, backward %.3f, step %.3f s: %.0f tokens/s, "
 	       "%.0f GFLOP/s\n",
-		spec, tokens, dtype == DTYPE_BF16 ? "bf16" : "f32", kern()->name, median(f), median(h),
-		median(b), step, (double)tokens / step, flop * (double)tokens / step * 1e-9);
+		spec, tokens, dtype == DTYPE_BF16 ? "bf16" : "f32", kern()->name, median(f, RUNS),
+		median(h, RUNS), median(b, RUNS), step, (double)tokens / step,
+		flop * (double)tokens / step * 1e-9);
 	session_free(s);
 	/* Prefill of one row, then decoding behind it. */
 	s = session_new(m, dtype, (size_t)len, 0);
@@ -104,7 +91,7 @@ int main(int argc, char **argv)
 		}
 	}
 	printf("  prefill %.0f tokens/s, decode %.0f tokens/s (without the head)\n",
-		(double)(len - 64) / median(pre), 64 / median(dec));
+		(double)(len - 64) / median(pre, RUNS), 64 / median(dec, RUNS));
 	cache_free(k);
 	session_free(s);
 	model_free(m);

@@ -3,22 +3,15 @@
  *
  *	bench_optim [ARCH]
  */
-#include "base/log.h"
 #include "base/par.h"
 #include "base/rng.h"
+#include "measure.h"
 #include "tensor/kern.h"
 #include "train/optim.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { RUNS = 9 };
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
 
 static void measure(struct model *m, const char *what, int kind, enum dtype compute, int moments)
 {
@@ -31,9 +24,9 @@ static void measure(struct model *m, const char *what, int kind, enum dtype comp
 		if (r >= 0)
 			t[r] = now_seconds() - t0;
 	}
-	qsort(t, RUNS, sizeof *t, by_value);
-	printf("  %-24s %8.2f ms (%.2f - %.2f), %.1f MB\n", what, t[RUNS / 2] * 1e3, t[0] * 1e3,
-		t[RUNS - 1] * 1e3, (double)optim_bytes(&c, m) * 1e-6);
+	double middle = median(t, RUNS);
+	printf("  %-24s %8.2f ms (%.2f - %.2f), %.1f MB\n", what, middle * 1e3, t[0] * 1e3, t[RUNS - 1] * 1e3,
+		(double)optim_bytes(&c, m) * 1e-6);
 	optim_free(o);
 }
 

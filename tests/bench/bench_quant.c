@@ -2,94 +2,16 @@
  * bench_quant: products with quantised weights: prefill beside the processor's peak of integer
  * multiplication, decoding beside the memory's read bandwidth, both measured in the same run. Medians.
  */
-#include "base/log.h"
-#include "base/mem.h"
 #include "base/par.h"
 #include "base/rng.h"
+#include "measure.h"
 #include "tensor/gemm.h"
 #include "tensor/kern.h"
 #include "tensor/qgemm.h"
 
-#include <omp.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#if defined(__x86_64__)
-#include "tensor/cpu.h"
-#include <immintrin.h>
-#endif
 
 enum { RUNS = 9 };
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-static double median(double *t)
-{
-	qsort(t, RUNS, sizeof *t, by_value);
-	return t[RUNS / 2];
-}
-
-#if defined(__x86_64__)
-__attribute__((target("avx512f,avx512vnni"))) static int vnni_loop(size_t times)
-{
-	__m512i s[12], w = _mm512_set1_epi8(3), x = _mm512_set1_epi8(5), all = _mm512_setzero_si512();
-	for (size_t i = 0; i < 12; i++)
-		s[i] = _mm512_set1_epi32((int)i);
-	for (size_t t = 0; t < times; t++)
-#pragma GCC unroll 12
-		for (size_t i = 0; i < 12; i++)
-			s[i] = _mm512_dpbusd_epi32(s[i], w, x);
-	for (size_t i = 0; i < 12; i++)
-		all = _mm512_add_epi32(all, s[i]);
-	return _mm512_reduce_add_epi32(all);
-}
-#endif
-
-/* GOP/s of vpdpbusd on registers, all threads; 0 where there is none. */
-static double peak(void)
-{
-#if defined(__x86_64__)
-	enum { TIMES = 2000000 };
-	if (!cpu_has(CPU_AVX512VNNI))
-		return 0;
-	double t[RUNS];
-	int sink = 0;
-	for (int r = 0; r < RUNS; r++) {
-		double t0 = now_seconds();
-#pragma omp parallel reduction(+ : sink)
-		sink += vnni_loop(TIMES);
-		t[r] = now_seconds() - t0;
-	}
-	return (sink != 1) * 2.0 * 64 * 12 * TIMES * omp_get_max_threads() / median(t) / 1e9;
-#else
-	return 0;
-#endif
-}
-
-#define READ_BYTES ((size_t)512 << 20)
-
-/* GB/s of reading memory that no cache holds, all threads. */
-static double bandwidth(const float *x)
-{
-	enum { PIECE = 8192 };
-	double t[RUNS];
-	float sink = 0;
-	for (int r = 0; r < RUNS; r++) {
-		double t0 = now_seconds();
-#pragma omp parallel for schedule(static) reduction(max : sink)
-		for (size_t i = 0; i < READ_BYTES / 4; i += PIECE) {
-			float top = kern()->max(x + i, PIECE);
-			sink = top > sink ? top : sink;
-		}
-		t[r] = now_seconds() - t0;
-	}
-	return (double)READ_BYTES / median(t) / 1e9 + (sink > 1);
-}
 
 static float *random_floats(size_t n)
 {
@@ -117,7 +39,7 @@ static void bench_prefill(enum qform f, size_t m, size_t n, size_t k, double top
 		qgemm(m, (struct mat){ a, DTYPE_F32, k, 1 }, &b, (struct gemm_out){ .c = c, .ldc = n });
 		t[r] = now_seconds() - t0;
 	}
-	double rate = 2.0 * (double)m * (double)n * (double)k / median(t) / 1e9;
+	double rate = 2.0 * (double)m * (double)n * (double)k / median(t, RUNS) / 1e9;
 	printf("%s %4zu x %5zu x %5zu: %7.1f GOP/s %3.0f %%\n", names[f], m, n, k, rate,
 		top > 0 ? 100 * rate / top : 0);
 	mem_free(a, m * k * 4);
@@ -158,7 +80,7 @@ static void bench_decode(int f, size_t m, size_t width, size_t mlp, size_t layer
 		if (r >= 0)
 			t[r] = now_seconds() - t0;
 	}
-	double rate = (double)bytes / median(t) / 1e9;
+	double rate = (double)bytes / median(t, RUNS) / 1e9;
 	printf("%s %zu rows, %zu layers of %zu/%zu, %.0f MB: %.2f ms, %.1f GB/s, %.0f %%\n",
 		f < 0 ? "bf16" : names[f], m, layers, width, mlp, (double)bytes / 1e6, t[RUNS / 2] * 1e3,
 		rate, 100 * rate / read);
@@ -172,13 +94,12 @@ int main(int argc, char **argv)
 	int few = argc > 1;
 	(void)argv;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	float *x = mem_alloc(READ_BYTES);
-	memset(x, 1, READ_BYTES);
+	char *x = memory_new();
 	for (int threads = few ? par_threads() : 1; threads <= par_threads(); threads *= 2) {
 		par_set_threads(threads);
-		double top = peak();
-		printf("# %s (%s), %d threads: vpdpbusd %.0f GOP/s\n", kern()->name, kern()->qgemm->name,
-			threads, top);
+		double top = peak("int8", threads);
+		printf("# %s (%s), %d threads: int8 %.0f GOP/s\n", kern()->name, kern()->qgemm->name, threads,
+			top);
 		for (int f = 0; f < QFORMS; f++) {
 			bench_prefill((enum qform)f, 16, 2560, 768, top);
 			bench_prefill((enum qform)f, 512, 768, 768, top);
@@ -186,15 +107,15 @@ int main(int argc, char **argv)
 			bench_prefill((enum qform)f, 512, 768, 2560, top);
 			bench_prefill((enum qform)f, 512, 2048, 8192, top);
 		}
-		printf("vpdpbusd %.0f GOP/s\n", peak());
+		printf("int8 %.0f GOP/s\n", peak("int8", threads));
 		for (int f = -1; f < QFORMS; f++) {
-			double read = bandwidth(x);
+			double read = memory_rate(x, READ, threads);
 			printf("read %.1f GB/s\n", read);
 			for (size_t m = 1; m <= (few ? 1 : 4); m *= 2)
 				bench_decode(f, m, 768, 2560, 24, read);
 			bench_decode(f, 1, 2048, 8192, 4, read);
 		}
 	}
-	mem_free(x, READ_BYTES);
+	mem_free(x, MEMORY_BYTES);
 	return 0;
 }

@@ -32,7 +32,6 @@ def main():
     step()
     if first:
         os._exit(0)
-    step()
     print('ready', flush=True)
     for line in sys.stdin:
         rates = []
