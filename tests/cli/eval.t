@@ -61,6 +61,13 @@ like "the line of --against" "$(cat a.json)" \
 same "the log has the totals" a.json against.log
 is "bf16 costs little, and something" "$(awk -v kl="$(num kl <a.json)" -v max="$(num kl_max <a.json)" -v top="$(num same_top <a.json)" \
 	'BEGIN { print (kl > 1e-9 && kl < 1e-4 && max > kl && top > 0.9 && top <= 1) }')" 1
+last=0
+for t in bf16 q8_0 q4_0; do
+	"$BIN/convert" -q --dtype $t -o $t.gguf model
+	kl=$(ev -m $t.gguf --against model --dtype f32 docs.jsonl | num kl)
+	is "$t costs more than what has more bits" "$(awk -v kl="$kl" -v last="$last" 'BEGIN { print (kl > 3 * last) }')" 1
+	last=$kl
+done
 for t in f32 bf16; do
 	ev -m half --against model --dtype $t docs.jsonl >b.json
 	is "the perplexities are those of --loss, $t" "$(printf '%.4f %.4f' "$(num perplexity <b.json)" "$(num perplexity_full <b.json)")" \
