@@ -138,6 +138,8 @@ bindir   = $(DESTDIR)$(PREFIX)/bin
 share    = $(DESTDIR)$(PREFIX)/share
 mandir   = $(share)/man
 libdir   = $(DESTDIR)$(PREFIX)/lib
+incdir   = $(DESTDIR)$(PREFIX)/include/quern
+LAYERS   = $(notdir $(wildcard lib/*))
 
 # eval is a shell builtin and convert is ImageMagick's: bin/ gets quern-NAME, libexec/quern/ the plain names.
 install: all
@@ -146,6 +148,8 @@ install: all
 	install -m 755 $(PROGS) "$(libexec)"
 	for c in $(COMMANDS); do ln -sf ../libexec/quern/$$c "$(bindir)/quern-$$c" || exit; done
 	install -m 644 $B/libquern.a "$(libdir)"
+	for d in $(LAYERS); do \
+		install -d "$(incdir)/$$d" && install -m 644 lib/$$d/*.h "$(incdir)/$$d" || exit; done
 	for m in $(MAN); do \
 		s=$${m##*.}; n=$$(basename $$m); \
 		case $$s:$$n in 1:*) n=quern-$$n;; 5:quern-*|7:quern*) ;; 5:*) n=quern-$$n;; esac; \

@@ -25,6 +25,24 @@ for m in "$to"/usr/share/man/man*/*; do
 done >lost
 is "pages point to pages that are there" "$(cat lost)" ""
 is "nothing is left outside of the prefix" "$(ls "$to")" usr
+# The library, from outside of the tree.
+cat >uses.c <<'END'
+#include "text/utf8.h"
+#include "tensor/kern.h"
+#include <stdio.h>
+int main(void)
+{
+	printf("%s\n", kern_table[0]->name);
+	return 0;
+}
+END
+if nm "$B/libquern.a" 2>/dev/null | grep -q __asan; then
+	skip "a program against the installed library" "it was built with sanitizers"
+else
+	check "a program is built against the installed library" ${CC:-cc} -fopenmp -I"$to/usr/include/quern" -o uses uses.c \
+		-L"$to/usr/lib" -lquern -lpcre2-8 -lutf8proc -lxxhash -lz -lpthread -lm
+	is "and runs" "$(./uses)" scalar
+fi
 check "again, over itself" install DESTDIR="$to" PREFIX=/usr
 check "a prefix with a space" install DESTDIR= PREFIX="$PWD/my home"
 is "works" "$("my home/bin/quern-dedup" -V)" "$("$BIN/dedup" -V)"
