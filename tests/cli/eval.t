@@ -68,6 +68,10 @@ for t in bf16 q8_0 q4_0; do
 	is "$t costs more than what has more bits" "$(awk -v kl="$kl" -v last="$last" 'BEGIN { print (kl > 3 * last) }')" 1
 	last=$kl
 done
+ev -m model --weights q4_0 --against model docs.jsonl >b.json
+like "--weights changes the model and not the full one" "$(cat b.json)" '"kl":[-.e0-9]*[1-9],.*,"weights":"q4_0"\}$'
+is "the full one's perplexity is that of --loss" "$(printf %.4f "$(num perplexity_full <b.json)")" \
+	"$(printf %.4f "$(ev -m model --loss docs.jsonl | num perplexity)")"
 for t in f32 bf16; do
 	ev -m half --against model --dtype $t docs.jsonl >b.json
 	is "the perplexities are those of --loss, $t" "$(printf '%.4f %.4f' "$(num perplexity <b.json)" "$(num perplexity_full <b.json)")" \
