@@ -145,6 +145,22 @@ void mem_free(void *p, size_t n)
 		munmap(p, round_up(n, HUGE_PAGE));
 }
 
+void scratch_release(struct scratch *s)
+{
+	mem_free(s->p, s->bytes);
+	*s = (struct scratch){ 0 };
+}
+
+void *scratch_need(struct scratch *s, size_t bytes)
+{
+	if (bytes > s->bytes) {
+		scratch_release(s);
+		s->p = mem_alloc(bytes);
+		s->bytes = bytes;
+	}
+	return s->p;
+}
+
 void mem_grow(void *pp, size_t *cap, size_t need, size_t size)
 {
 	if (need <= *cap)

@@ -33,6 +33,26 @@ void mem_exhausted(const char *what)
  * first). */
 size_t mul_size(size_t a, size_t b);
 size_t add_size(size_t a, size_t b);
+static inline size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+static inline size_t most(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+static inline size_t div_up(size_t a, size_t b)
+{
+	return a / b + (a % b != 0);
+}
+
+/* Memory that a module keeps between calls. It grows by being taken anew: what it held is lost. */
+struct scratch {
+	void *p;
+	size_t bytes;
+};
+void *scratch_need(struct scratch *s, size_t bytes);
+void scratch_release(struct scratch *s); /* for leak checkers */
 
 /* Zeroed memory for tensors, aligned to 64 bytes, on huge pages where the system has them. Free with
  * mem_free(p, n). */

@@ -5,16 +5,6 @@
 
 #include <stdlib.h>
 
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-static size_t most(size_t a, size_t b)
-{
-	return a > b ? a : b;
-}
-
 static float *take(struct area *a, size_t rows, size_t cols)
 {
 	return area_take(a, mul_size(rows, cols), sizeof(float));

@@ -19,11 +19,6 @@ void area_rewind(struct area *a, size_t used)
 	a->used = used;
 }
 
-static size_t max_size(size_t a, size_t b)
-{
-	return a > b ? a : b;
-}
-
 static size_t chunks(size_t rows)
 {
 	return (rows + ROW_CHUNK - 1) / ROW_CHUNK;
@@ -117,12 +112,12 @@ static void place_parts(const struct work *w, struct packed *p, const struct lin
 static struct packed *place_shared(const struct work *w, int turned, struct area *a)
 {
 	struct packed *p = area_take(a, 1, sizeof *p);
-	size_t most = 0, used = a->used;
+	size_t bytes = 0, used = a->used;
 	for (size_t i = 0; i < w->net->nlinears; i++) {
-		most = max_size(most, place_panels(NULL, w->compute, &w->net->linears[i], turned, a));
+		bytes = most(bytes, place_panels(NULL, w->compute, &w->net->linears[i], turned, a));
 		a->used = used;
 	}
-	void *at = area_take(a, most, 1);
+	void *at = area_take(a, bytes, 1);
 	if (p)
 		*p = (struct packed){ .panels = { .p = at } };
 	return p;
@@ -144,10 +139,10 @@ void work_place(struct work *w, struct area *a)
 	w->rows_bytes = 0;
 	for (size_t i = 0; i < n->nlinears; i++) {
 		const struct linear *l = &n->linears[i];
-		w->rows_bytes = max_size(
-			w->rows_bytes, panels_bytes(w->compute, w->tokens, l->cs == 1 ? l->in : l->out));
+		w->rows_bytes =
+			most(w->rows_bytes, panels_bytes(w->compute, w->tokens, l->cs == 1 ? l->in : l->out));
 		if (l->bias != NO_OFFSET)
-			widest = max_size(widest, l->out);
+			widest = most(widest, l->out);
 	}
 	w->rows.p = area_take(a, w->rows_bytes, 1);
 	/* A norm sums two gradients at once. */

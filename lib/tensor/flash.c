@@ -19,42 +19,24 @@
 /* A running maximum before the first key; finite, so that differences are no NaN. */
 #define NOTHING (-1e30f)
 
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-static size_t most(size_t a, size_t b)
-{
-	return a > b ? a : b;
-}
-
-static size_t div_up(size_t a, size_t b)
-{
-	return (a + b - 1) / b;
-}
-
-/* One scratch area, a part for every thread. */
-static struct {
-	float *p;
-	size_t bytes;
-} scratch;
+/* A part for every thread. */
+static struct scratch scratch;
 
 void flash_release(void)
 {
-	mem_free(scratch.p, scratch.bytes);
-	scratch.p = NULL;
-	scratch.bytes = 0;
+	scratch_release(&scratch);
 }
 
-static void scratch_need(size_t floats)
+/* Where the calling thread's part of `floats` begins. */
+static float *my_part(size_t floats)
+{
+	return (float *)scratch.p + floats * (size_t)omp_get_thread_num();
+}
+
+static void need_parts(size_t floats)
 {
 	size_t bytes = mul_size(mul_size(floats, sizeof(float)), (size_t)omp_get_max_threads());
-	if (bytes > scratch.bytes) {
-		flash_release();
-		scratch.p = mem_alloc(bytes);
-		scratch.bytes = bytes;
-	}
+	scratch_need(&scratch, bytes);
 }
 
 /* The next n floats of a thread's part, on a line of their own; with no base, sizes are just added up. */
@@ -394,7 +376,7 @@ void flash_forward(const struct flash_shape *s, const struct flash_layout *l, co
 	ASSERT(B % proto.x.nr == 0);
 	proto.dw = div_up(s->head_dim, proto.x.nr) * proto.x.nr;
 	size_t part = job_scratch(&proto, NULL), chunks = div_up(longest, step), each = nseqs * s->kv_heads;
-	scratch_need(part);
+	need_parts(part);
 	/* The longest tasks, those of the last queries, first. */
 #pragma omp parallel
 	{
@@ -408,7 +390,7 @@ void flash_forward(const struct flash_shape *s, const struct flash_layout *l, co
 			if (t.first >= t.f->n)
 				continue;
 			t.queries = least(step, t.f->n - t.first);
-			job_scratch(&t, scratch.p + part * (size_t)omp_get_thread_num());
+			job_scratch(&t, my_part(part));
 			job_run(&t, q, out, lse);
 		}
 		math_end(&proto.x);
@@ -580,7 +562,7 @@ void flash_backward(const struct flash_shape *s, const struct flash_layout *l, c
 	ASSERT(B % proto.x.nr == 0);
 	proto.dw = div_up(s->head_dim, proto.x.nr) * proto.x.nr;
 	size_t part = back_scratch(&proto, longest, NULL);
-	scratch_need(part);
+	need_parts(part);
 #pragma omp parallel
 	{
 		math_begin(&proto.x);
@@ -589,7 +571,7 @@ void flash_backward(const struct flash_shape *s, const struct flash_layout *l, c
 			struct back t = proto;
 			t.f = &seqs[u / s->kv_heads];
 			t.kv_head = u % s->kv_heads;
-			back_scratch(&t, longest, scratch.p + part * (size_t)omp_get_thread_num());
+			back_scratch(&t, longest, my_part(part));
 			back_run(&t, q, out, lse, dout, dq);
 		}
 		math_end(&proto.x);

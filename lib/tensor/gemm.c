@@ -31,16 +31,6 @@ struct side {
 	size_t lies; /* 0: packed with tiles' k apart; else in rows: the bytes from row to row */
 };
 
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-static size_t div_up(size_t a, size_t b)
-{
-	return (a + b - 1) / b;
-}
-
 /* Bytes from row to row of A packed in rows: an odd number of lines, so that rows spread over the sets of a
  * cache. */
 static size_t packed_row(size_t k)
@@ -151,26 +141,11 @@ void panels_fill(struct panels *p, rows_fn *rows, const void *ctx)
 	}
 }
 
-static struct {
-	char *p;
-	size_t bytes;
-} scratch;
+static struct scratch scratch;
 
 void gemm_release(void)
 {
-	mem_free(scratch.p, scratch.bytes);
-	scratch.p = NULL;
-	scratch.bytes = 0;
-}
-
-static void *scratch_need(size_t bytes)
-{
-	if (bytes > scratch.bytes) {
-		gemm_release();
-		scratch.p = mem_alloc(bytes);
-		scratch.bytes = bytes;
-	}
-	return scratch.p;
+	scratch_release(&scratch);
 }
 
 /* Tile row i by panel j, k from `from` on. */
@@ -266,7 +241,7 @@ void gemm(size_t m, struct mat a, const struct panels *b, struct gemm_out o)
 	if (lies)
 		as.lies = a.rs * as.esize;
 	else
-		as.p = scratch_need(side_bytes(&as));
+		as.p = scratch_need(&scratch, side_bytes(&as));
 #pragma omp parallel firstprivate(as) if ((double)m * (double)b->n * (double)b->k > SERIAL)
 	for (size_t from = 0; from < m; from += rows) {
 		struct gemm_out part = o;

@@ -7,6 +7,7 @@
  * independent sums as the registers hold, more than latency x ports of any core. Fewer rows have kernels of
  * their own, because decoding runs on tiles of one to a few rows.
  */
+#include "base/mem.h"
 #include "tensor/kern_rows.h"
 #include "tensor/kern_tile.h"
 
@@ -247,11 +248,6 @@ INLINE __mmask16 first(size_t n)
 INLINE __m512 load_first(const float *x, size_t n)
 {
 	return n >= 16 ? _mm512_loadu_ps(x) : _mm512_maskz_loadu_ps(first(n), x);
-}
-
-static inline size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
 }
 
 /* Columns of y are rows of x (ks == 1): 16 x 16 blocks are turned in registers. Rows of x past n count as

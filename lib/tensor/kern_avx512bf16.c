@@ -14,17 +14,8 @@ extern const struct kern kern_avx512bf16;
 const struct kern kern_avx512bf16 = {
 	.name = "avx512bf16",
 	.supported = supported,
-	.mr = MR,
-	.nr = NR,
-	.tile_f32 = tile_f32,
-	.mr16 = MR,
-	.nr16 = NR,
+	KERN_TILES(MR, NR),
 	.native_bf16 = 1,
-	.tile_bf16 = tile_bf16,
-	.pack_f32 = pack_f32,
-	.qgemm = &qgemm_row,
-	.pack_bf16 = pack_bf16,
-	.repack_bf16 = repack_bf16,
 	KERN_ROWS,
 };
 

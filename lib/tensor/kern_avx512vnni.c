@@ -14,16 +14,7 @@ extern const struct kern kern_avx512vnni;
 const struct kern kern_avx512vnni = {
 	.name = "avx512vnni",
 	.supported = supported,
-	.mr = MR,
-	.nr = NR,
-	.tile_f32 = tile_f32,
-	.mr16 = MR,
-	.nr16 = NR,
-	.tile_bf16 = tile_bf16,
-	.pack_f32 = pack_f32,
-	.qgemm = &qgemm_row,
-	.pack_bf16 = pack_bf16,
-	.repack_bf16 = repack_bf16,
+	KERN_TILES(MR, NR),
 	KERN_ROWS,
 };
 

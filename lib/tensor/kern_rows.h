@@ -395,6 +395,12 @@ static inline void repack_any_bf16(
 	pack_rest_16(y, width, x, ks, js, k, n, 0, 0, 1);
 }
 
+/* What the rows of the table have in common, from the names that every set gives its functions. mr16, nr16:
+ * the tile of bf16. */
+#define KERN_TILES(mr16_, nr16_)                                                                        \
+	.mr = MR, .nr = NR, .tile_f32 = tile_f32, .mr16 = mr16_, .nr16 = nr16_, .tile_bf16 = tile_bf16, \
+	.pack_f32 = pack_f32, .pack_bf16 = pack_bf16, .repack_bf16 = repack_bf16, .qgemm = &qgemm_row
+
 #define KERN_ROWS                                                                                     \
 	.sum = row_sum, .dot = row_dot, .max = row_max, .add = row_add, .axpy = row_axpy,             \
 	.scale = row_scale, .mul = row_mul, .exp_sum = row_exp_sum, .lse = row_lse, .silu = row_silu, \

@@ -16,21 +16,6 @@
 #define SERIAL 150000.0          /* multiplications not worth waking threads for */
 #define ALONE 16384              /* values that every thread packs for itself sooner than waiting */
 
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-static size_t most(size_t a, size_t b)
-{
-	return a > b ? a : b;
-}
-
-static size_t div_up(size_t a, size_t b)
-{
-	return (a + b - 1) / b;
-}
-
 static size_t groups_of(const struct qpanels *b)
 {
 	return div_up(b->k, QGROUP);
@@ -60,26 +45,11 @@ void qpanels_fill(struct qpanels *p, rows_fn *rows, const void *ctx)
 	}
 }
 
-static struct {
-	char *p;
-	size_t bytes;
-} scratch;
+static struct scratch scratch;
 
 void qgemm_release(void)
 {
-	mem_free(scratch.p, scratch.bytes);
-	scratch.p = NULL;
-	scratch.bytes = 0;
-}
-
-static char *scratch_need(size_t bytes)
-{
-	if (bytes > scratch.bytes) {
-		qgemm_release();
-		scratch.p = mem_alloc(bytes);
-		scratch.bytes = bytes;
-	}
-	return scratch.p;
+	scratch_release(&scratch);
 }
 
 /* A chunk of rows and what they are multiplied with. */
@@ -154,7 +124,7 @@ void qgemm(size_t m, struct mat a, const struct qpanels *b, struct gemm_out o)
 	size_t chunk = least(m, most(1, CHUNK_BYTES / (p.row_bytes * p.tall + 1)) * p.tall);
 	int alone = m <= q->mr && m * b->k <= ALONE;
 	size_t part = chunk * p.row_bytes;
-	p.packed = scratch_need(alone ? mul_size(part, (size_t)omp_get_max_threads()) : part);
+	p.packed = scratch_need(&scratch, alone ? mul_size(part, (size_t)omp_get_max_threads()) : part);
 #pragma omp parallel firstprivate(p) if ((double)m * (double)b->n * (double)b->k > SERIAL)
 	for (size_t from = 0; from < m; from += chunk) {
 		p.rows = least(chunk, m - from);

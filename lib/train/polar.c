@@ -35,11 +35,6 @@ struct product {
 	const float *gram; /* symmetric: c <- NS_B * gram + NS_C * c, NULL: as it is */
 };
 
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
 static size_t tiles_of(const struct side *s)
 {
 	return (s->count + s->width - 1) / s->width;

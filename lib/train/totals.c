@@ -12,7 +12,7 @@ static uint64_t steps_of(double n)
 	return n < 0x1p62 ? (uint64_t)ceil(n) : UINT64_MAX;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
+static uint64_t lesser(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
@@ -33,12 +33,12 @@ int totals_limit(const struct totals *t, const struct rows *r, size_t batch, siz
 	if (!streamed && rows_count(r))
 		per_row = (double)rows_tokens(r) / (double)rows_count(r);
 	if (t->tokens != UINT64_MAX)
-		*limit = least(*limit, steps_of((double)t->tokens / (per_row * (double)batch)));
+		*limit = lesser(*limit, steps_of((double)t->tokens / (per_row * (double)batch)));
 	if (isnan(t->epochs))
 		return 0;
 	if (streamed)
 		return t->epochs == 1 ? 0 : err_set(e, "--epochs: a pipe passes only once");
-	*limit = least(*limit, steps_of((double)totals_rows(t, r) / (double)batch));
+	*limit = lesser(*limit, steps_of((double)totals_rows(t, r) / (double)batch));
 	return 0;
 }
 
