@@ -151,10 +151,11 @@ static int read_tensor(struct gguf *g, struct cur *c, struct err *e)
 	uint64_t offset = cur_u64(c);
 	if (c->failed)
 		return cut_short(g, c, e);
-	size_t values = t.quant < 0 ? 1 : quant_formats[t.quant].values;
-	if ((t.ndim ? t.shape[t.ndim - 1] : 1) % values)
+	size_t values = t.quant < 0 ? 1 : quant_formats[t.quant].values,
+	       row = t.ndim ? t.shape[t.ndim - 1] : 1;
+	if (row % values)
 		return err_set(e, "%s: tensor '%s': rows of %zu are no whole blocks of %s", g->name, t.name,
-			t.shape[t.ndim - 1], quant_formats[t.quant].name);
+			row, quant_formats[t.quant].name);
 	smap_put(&g->names, t.name, strlen(t.name), g->n, &fresh);
 	if (!fresh)
 		return err_set(e, "%s: tensor '%s' stands there twice", g->name, t.name);

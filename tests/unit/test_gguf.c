@@ -242,6 +242,12 @@ static void test_refusals(void)
 	tensor(&b, "a", 4, 48, 2, 0);
 	refuse(&b, "rows of 48 are no whole blocks of Q4_0");
 	start(&b, 3, 1, 0);
+	str(&b, "a");
+	buf_add_u32(&b, 0); /* no dimension: one value */
+	buf_add_u32(&b, 2);
+	buf_add_u64(&b, 0);
+	refuse(&b, "rows of 1 are no whole blocks of Q4_0");
+	start(&b, 3, 1, 0);
 	tensor(&b, "a", UINT64_MAX, UINT64_MAX, 0, 0);
 	refuse(&b, "shape is too large");
 	start(&b, 3, 2, 0);
