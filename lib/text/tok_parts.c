@@ -157,6 +157,38 @@ struct tokenizer *tokenizer_of_parts(const struct tok_parts *p, struct err *e)
 
 /* --- to the lists --- */
 
+/* Does every token come out of its own bytes by merging? Then looking pieces up first changes nothing. */
+static int merges_suffice(const struct tokenizer *t)
+{
+	struct bpe_scratch scratch = { 0 };
+	uint32_t *s = NULL;
+	size_t cap = 0;
+	int suffice = 1;
+	for (uint32_t i = 0; suffice && i < t->vocab.n; i++) {
+		struct str text = t->vocab.text[i];
+		if (!text.n || vocab_find(&t->vocab, text.p, text.n) != i)
+			continue;
+		GROW(s, cap, text.n);
+		for (size_t k = 0; k < text.n; k++)
+			s[k] = t->byte_id[(unsigned char)text.p[k]];
+		suffice = bpe_merge(&t->merges, &scratch, s, text.n) == 1 && s[0] == i;
+	}
+	bpe_scratch_release(&scratch);
+	free(s);
+	return suffice;
+}
+
+static const struct rule *rule_like(const struct presplit *s, int nfc, int digits, int ignore_merges)
+{
+	for (size_t i = 0; i < NRULES; i++) {
+		const struct rule *r = &rules[i];
+		if (r->nfc == nfc && r->digits == digits && r->ignore_merges == ignore_merges &&
+			strcmp(pretok_known(r->pattern), pretok_text(s->rx)) == 0)
+			return r;
+	}
+	return NULL;
+}
+
 static const struct rule *rule_of(const struct tokenizer *t)
 {
 	int digits =
@@ -166,13 +198,8 @@ static const struct rule *rule_of(const struct tokenizer *t)
 	if (t->norm.n != (size_t)nfc || t->nsplit != 1 + (size_t)digits || s->kind != SPLIT_REGEX ||
 		s->behavior != SPLIT_ISOLATED || s->invert)
 		return NULL;
-	for (size_t i = 0; i < NRULES; i++) {
-		const struct rule *r = &rules[i];
-		if (r->nfc == nfc && r->digits == digits && r->ignore_merges == t->ignore_merges &&
-			strcmp(pretok_known(r->pattern), pretok_text(s->rx)) == 0)
-			return r;
-	}
-	return NULL;
+	const struct rule *r = rule_like(s, nfc, digits, t->ignore_merges);
+	return r || !t->ignore_merges || !merges_suffice(t) ? r : rule_like(s, nfc, digits, 0);
 }
 
 /* Pieces: a space in front (or not), spaces as U+2581, nothing else. */

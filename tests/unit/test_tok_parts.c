@@ -178,6 +178,8 @@ int main(void)
 	round_trip(FOLDER "llama3.json", NULL, "llama-bpe");
 	round_trip(FOLDER "qwen.json", NULL, "qwen2");
 	round_trip(FOLDER "o200k.json", NULL, "gpt-4o");
+	round_trip(FOLDER "small.tiktoken", "o200k", "gpt-4o");
+	round_trip(FOLDER "small.tiktoken", "llama3", "llama-bpe");
 	round_trip(FOLDER "identity.model", NULL, NULL);
 	no_lists(FOLDER "added.json", "no name for how");
 	no_lists(FOLDER "mapped.model", "no name for how");
