@@ -135,42 +135,30 @@ static struct flash_layout layout(const struct attn *a)
 }
 
 /* Attention multiplies in the precision of the products. */
-static struct flash_shape shape_in(const struct attn *a, const struct pass *p)
+static struct flash_shape shape_in(const struct attn *a, enum dtype compute)
 {
 	struct flash_shape s = a->shape;
-	s.t = p->work->compute;
+	s.t = compute;
 	return s;
 }
 
-/* Attention of the sequences without a cache, or of those with one: the two have other strides. */
-static void attend(const struct attn *a, const struct attn_state *s, const struct pass *p, int cached)
+static void attend(const struct attn *a, const struct attn_state *s, const struct pass *p)
 {
 	const struct work *w = p->work;
-	struct flash_shape shape = shape_in(a, p);
+	struct flash_shape shape = shape_in(a, w->compute);
 	struct flash_layout l = layout(a);
-	if (cached)
-		l.kv_stride = 2 * a->kv_width;
-	size_t n = 0;
 	for (size_t i = 0; i < p->nseqs; i++) {
-		const struct seq *q = &p->seqs[i];
-		if ((q->cache != NULL) != cached)
-			continue;
-		struct flash_seq f = { .row = p->first[i], .n = q->n };
-		const void *kv = act_at(w, s->qkv, f.row * a->width + a->q_width);
-		if (cached) {
-			f.past = cache_len(q->cache);
-			char *to = cache_rows(q->cache, p->step, f.past);
-			size_t bytes = 2 * a->kv_width * dtype_size(w->compute);
-			for (size_t t = 0; t < q->n; t++)
-				memcpy(to + t * bytes, act_at(w, kv, t * a->width), bytes);
-			kv = cache_rows(q->cache, p->step, 0);
-		}
-		f.k = kv;
-		f.v = act_at(w, kv, a->kv_width);
-		s->seqs[n++] = f;
+		struct cache *c = p->seqs[i].cache;
+		size_t at = p->first[i] * a->width + a->q_width;
+		s->seqs[i] = (struct flash_seq){ .row = p->first[i],
+			.n = p->seqs[i].n,
+			.past = c ? cache_len(c) : 0,
+			.k = act_at(w, s->qkv, at),
+			.v = act_at(w, s->qkv, at + a->kv_width),
+			.pages = c ? cache_pages(c) : NULL,
+			.at = c ? cache_step_at(c, p->step) : 0 };
 	}
-	if (n)
-		flash_forward(&shape, &l, s->seqs, n, s->qkv, s->out, s->lse);
+	flash_forward(&shape, &l, s->seqs, p->nseqs, s->qkv, s->out, s->lse);
 }
 
 static void attn_forward(
@@ -183,15 +171,14 @@ static void attn_forward(
 	if (a->qk_norm != QK_NORM_NONE)
 		norm_qk(a, s, p, qkv);
 	rotate(a, qkv, s->wide ? s->qkv : NULL, p, 0);
-	attend(a, s, p, 0);
-	attend(a, s, p, 1);
+	attend(a, s, p);
 	linear_forward(p->work, a->out, p->tokens, s->out, a->q_width, from, y, a->hidden);
 }
 
 static void attend_back(const struct attn *a, const struct attn_state *s, const struct pass *p)
 {
 	const struct work *w = p->work;
-	struct flash_shape shape = shape_in(a, p);
+	struct flash_shape shape = shape_in(a, w->compute);
 	struct flash_layout l = layout(a);
 	size_t n = 0;
 	memset(s->dqkv, 0, p->tokens * a->width * sizeof *s->dqkv);
@@ -230,9 +217,10 @@ static void attn_backward(
 		a->hidden);
 }
 
-static size_t attn_cache_width(const void *self)
+static size_t attn_page_bytes(const void *self, enum dtype compute)
 {
-	return 2 * ((const struct attn *)self)->kv_width;
+	struct flash_shape s = shape_in(self, compute);
+	return flash_page_bytes(&s);
 }
 
 const struct block block_attention = { .name = "attention",
@@ -241,4 +229,4 @@ const struct block block_attention = { .name = "attention",
 	.place = attn_place,
 	.forward = attn_forward,
 	.backward = attn_backward,
-	.cache_width = attn_cache_width };
+	.page_bytes = attn_page_bytes };

@@ -41,8 +41,8 @@ struct block {
 	/* dx [T, h] (f32, overwritten) from dy [T, h] (as x); accumulates into the gradients. */
 	void (*backward)(const void *self, void *state, const struct pass *p, const void *x, const void *dy,
 		float *dx);
-	/* Values that a cache keeps for each position of the past. */
-	size_t (*cache_width)(const void *self);
+	/* What a page of the past keeps for it (cache.h), a multiple of 64. */
+	size_t (*page_bytes)(const void *self, enum dtype compute);
 };
 
 extern const struct block block_attention, block_mlp;

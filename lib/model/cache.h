@@ -1,16 +1,26 @@
 /*
- * cache: the parts of struct cache that blocks use. Private to lib/model; model.h has the rest.
+ * cache: the parts of struct cache that forward and blocks use, and the pool that pages come from. Private to
+ * lib/model; model.h has the rest.
+ *
+ * A cache is a list of pages of FLASH_BLOCK positions, of all steps. Copies share pages; whoever writes into
+ * one that is shared takes a copy first (cache_extend).
  */
 #ifndef QUERN_CACHE_H
 #define QUERN_CACHE_H
 
 #include "model/model.h"
 
-/* Rows of a step's part of the cache from a position on; the step's cache_width apart, of the cache's type.
- */
-void *cache_rows(const struct cache *c, size_t step, size_t position);
-enum dtype cache_dtype(const struct cache *c);
-size_t cache_room(const struct cache *c); /* positions in all */
+/* Pages of a session and of its caches; of one thread. */
+struct page_pool;
+struct page_pool *page_pool_new(const struct net *n, enum dtype compute);
+void page_pool_free(struct page_pool *p); /* when all caches are freed */
+
+/* Makes the n positions behind the last one writable; the cache has room for them. */
+void cache_extend(struct cache *c, size_t n);
+/* Page i of the cache is at [i], positions [i * FLASH_BLOCK, ...). */
+char *const *cache_pages(const struct cache *c);
+size_t cache_step_at(const struct cache *c, size_t step); /* where a page has a step's part */
+size_t cache_room(const struct cache *c);                 /* positions in all */
 void cache_advance(struct cache *c, size_t n);
 
 #endif

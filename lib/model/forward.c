@@ -79,6 +79,8 @@ static void begin_pass(struct session *s, const struct seq *seqs, size_t nseqs)
 		ASSERT(past + seqs[i].n <= c->context);
 		s->seqs[p->nseqs] = seqs[i];
 		s->first[p->nseqs++] = p->tokens;
+		if (seqs[i].cache)
+			cache_extend(seqs[i].cache, seqs[i].n);
 		for (size_t t = 0; t < seqs[i].n; t++) {
 			ASSERT(seqs[i].ids[t] < c->vocab);
 			s->ids[p->tokens] = seqs[i].ids[t];

@@ -151,9 +151,10 @@ static void mlp_backward(
 	linear_backward(p->work, m->up, p->tokens, x, m->hidden, s->dup, up_width(m), dx, m->hidden);
 }
 
-static size_t mlp_cache_width(const void *self)
+static size_t mlp_page_bytes(const void *self, enum dtype compute)
 {
 	(void)self;
+	(void)compute;
 	return 0;
 }
 
@@ -163,4 +164,4 @@ const struct block block_mlp = { .name = "mlp",
 	.place = mlp_place,
 	.forward = mlp_forward,
 	.backward = mlp_backward,
-	.cache_width = mlp_cache_width };
+	.page_bytes = mlp_page_bytes };

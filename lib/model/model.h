@@ -103,11 +103,13 @@ int model_save_file(const struct model *m, const char *path, enum dtype t, struc
 /* Keys and values of a sequence's past, in the type that a session's products read. */
 struct cache;
 struct session;
-struct cache *cache_new(const struct session *s, size_t capacity); /* positions; for sessions like s */
+/* Of a session that does not train, for positions; freed before it. */
+struct cache *cache_new(const struct session *s, size_t capacity);
 size_t cache_len(const struct cache *c);
 void cache_truncate(struct cache *c, size_t len);
-void cache_copy(
-	struct cache *dst, const struct cache *src); /* same model and type; capacity of dst suffices */
+/* dst becomes what src is, of the same session, and has room for it. Nothing is copied until one of them
+ * goes on. */
+void cache_copy(struct cache *dst, const struct cache *src);
 void cache_free(struct cache *c);
 
 struct seq {

@@ -1,4 +1,5 @@
 #include "model/session.h"
+#include "model/cache.h"
 #include "base/die.h"
 #include "base/mem.h"
 #include "tensor/kern.h"
@@ -120,6 +121,10 @@ struct session *session_new(struct model *m, enum dtype compute, size_t max_toke
 	place(s, &a, &scratch);
 	if (m->config.rope.enabled)
 		s->rope_factor = rope_frequencies(&m->config.rope, m->config.head_dim, s->freq);
+	if (!s->work.train) {
+		s->pool = page_pool_new(m->net, compute);
+		work_pack(&s->work);
+	}
 	return s;
 }
 
@@ -130,6 +135,7 @@ void session_free(struct session *s)
 	for (size_t i = 0; i < s->work.net->nsteps; i++)
 		free(s->steps[i].block);
 	free(s->steps);
+	page_pool_free(s->pool);
 	mem_free(s->memory, s->bytes);
 	free(s);
 }

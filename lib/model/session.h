@@ -28,6 +28,7 @@ struct session {
 	int recompute;
 	void *memory;
 	size_t bytes;
+	struct page_pool *pool; /* of its caches */
 
 	struct pass pass;
 	struct seq *seqs;

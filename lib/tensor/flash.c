@@ -140,12 +140,12 @@ static void pack_turned(const struct math *x, void *y, const void *from, size_t 
 			d, keys > j ? least(keys - j, x->nr) : 0);
 }
 
-/* y: panels [dw / nr][deep(rows)][nr] of `from`, of type t. */
-static void pack_plain(
-	const struct math *x, void *y, const void *from, enum dtype t, size_t stride, size_t d, size_t rows)
+/* y: panels [dw / nr][deep(high)][nr] of `from`, of type t, of which `rows` are filled. */
+static void pack_plain(const struct math *x, void *y, size_t high, const void *from, enum dtype t,
+	size_t stride, size_t d, size_t rows)
 {
 	for (size_t j = 0; j < d; j += x->nr)
-		pack(x, element(x, y, j * deep(x, rows)), x->nr, (const char *)from + j * dtype_size(t), t,
+		pack(x, element(x, y, j * deep(x, high)), x->nr, (const char *)from + j * dtype_size(t), t,
 			stride, 1, rows, least(d - j, x->nr));
 }
 
@@ -219,12 +219,96 @@ static void scores(const struct math *x, float *s, struct left a, const void *tu
 		tile(x, d, a, element(x, turned, j * deep(x, d)), NULL, s + j, B, m);
 }
 
-/* y[m][dw] += A x plain panels of `rows`, k <= rows. */
+/* y[m][dw] += A x plain panels of `high` rows, k <= high. */
 static void gather(const struct math *x, float *y, struct left a, const void *plain, size_t dw, size_t k,
-	size_t rows, size_t m)
+	size_t high, size_t m)
 {
 	for (size_t j = 0; j < dw; j += x->nr)
-		tile(x, k, a, element(x, plain, j * deep(x, rows)), y + j, y + j, dw, m);
+		tile(x, k, a, element(x, plain, j * deep(x, high)), y + j, y + j, dw, m);
+}
+
+/* --- pages --------------------------------------------------------------------------------------- */
+
+/* In a page, for every kv head: turned panels of a block's keys, plain ones of its values. */
+static size_t keys_size(const struct math *x, size_t d)
+{
+	return B * deep(x, d);
+}
+
+static size_t values_size(const struct math *x, size_t d)
+{
+	return div_up(d, x->nr) * x->nr * B;
+}
+
+static size_t head_bytes(const struct math *x, size_t d)
+{
+	return (keys_size(x, d) + values_size(x, d)) * x->size;
+}
+
+size_t flash_page_bytes(const struct flash_shape *s)
+{
+	struct math x = math_of(s);
+	ASSERT(B % x.nr == 0);
+	return mul_size(s->kv_heads, head_bytes(&x, s->head_dim));
+}
+
+/* The keys of a block of positions. */
+static void *page_keys(
+	const struct math *x, const struct flash_seq *f, size_t kv_head, size_t d, size_t first)
+{
+	return f->pages[first / B] + f->at + kv_head * head_bytes(x, d);
+}
+
+/* Its values. */
+static void *page_values(const struct math *x, void *keys, size_t d)
+{
+	return element(x, keys, keys_size(x, d));
+}
+
+/* One position of a block that has others. A pair of positions is cleared by its first one: what a page was
+ * before must not be multiplied, not even by zero. */
+static void put_position(
+	const struct math *x, void *keys, void *values, size_t at, const void *k, const void *v, size_t d)
+{
+	size_t nr = x->nr, dd = deep(x, d), panel = at / nr * nr * dd, col = at % nr;
+	if (!x->half) {
+		float *kp = (float *)keys + panel + col, *vp = (float *)values + at * nr;
+		for (size_t i = 0; i < d; i++) {
+			kp[i * nr] = ((const float *)k)[i];
+			vp[i / nr * nr * B + i % nr] = ((const float *)v)[i];
+		}
+		return;
+	}
+	uint16_t *kp = (uint16_t *)keys + panel + 2 * col, *vp = (uint16_t *)values + at / 2 * 2 * nr;
+	for (size_t i = 0; i < dd; i++)
+		kp[i / 2 * 2 * nr + i % 2] = i < d ? ((const uint16_t *)k)[i] : 0;
+	for (size_t i = 0; i < d; i++) {
+		uint16_t *to = vp + i / nr * nr * B + i % nr * 2;
+		to[at % 2] = ((const uint16_t *)v)[i];
+		if (at % 2 == 0)
+			to[1] = 0;
+	}
+}
+
+/* The n new positions of a sequence behind its past: one by one into a page that is there, whole blocks
+ * packed. */
+static void append(const struct math *x, const struct flash_layout *l, const struct flash_seq *f,
+	size_t kv_head, size_t d)
+{
+	size_t end = f->past + f->n;
+	for (size_t p = f->past; p < end;) {
+		size_t at = (p - f->past) * l->kv_stride + kv_head * l->kv_head_stride, n = 1;
+		const void *k = element(x, f->k, at), *v = element(x, f->v, at);
+		void *keys = page_keys(x, f, kv_head, d, p), *values = page_values(x, keys, d);
+		if (p % B || end - p == 1) {
+			put_position(x, keys, values, p % B, k, v, d);
+		} else {
+			n = least(B, end - p);
+			pack_turned(x, keys, k, l->kv_stride, d, n);
+			pack_plain(x, values, B, v, x->t, l->kv_stride, d, n);
+		}
+		p += n;
+	}
 }
 
 /* --- forward ------------------------------------------------------------------------------------- */
@@ -242,7 +326,8 @@ struct job {
 	struct math x;
 	size_t d, dw;
 	size_t lines, length;
-	void *q, *kp, *vp; /* packed */
+	void *q, *kp, *vp;         /* packed; a block's where there are no pages */
+	const void *keys, *values; /* of a block: kp and vp, or in a page */
 	float *o, *m, *sum, *sc;
 	void *p; /* of one tile, as rows of bf16 */
 };
@@ -309,8 +394,8 @@ static void job_tile(struct job *t, size_t line, size_t i, size_t m, size_t firs
 	if (end.hi <= first || top.lo >= first + B)
 		return;
 	size_t r = line * t->length + i, keys = least(B, end.hi - first);
-	scores(&t->x, t->sc, packed(&t->x, element(&t->x, t->q, r * deep(&t->x, t->d)), m, t->d), t->kp, t->d,
-		m);
+	scores(&t->x, t->sc, packed(&t->x, element(&t->x, t->q, r * deep(&t->x, t->d)), m, t->d), t->keys,
+		t->d, m);
 	int whole = top.hi >= first + B && end.lo <= first;
 	for (size_t y = 0; y < m; y++) {
 		float *o = t->o + (r + y) * t->dw;
@@ -321,8 +406,7 @@ static void job_tile(struct job *t, size_t line, size_t i, size_t m, size_t firs
 			kn->scale(o, shrink, o, t->dw);
 	}
 	/* A key behind the last weighs zero, so that an odd one more does not count. */
-	gather(&t->x, t->o + r * t->dw, as_rows(&t->x, t->sc, t->p, m), t->vp, t->dw, keys,
-		least(B, t->f->past + t->f->n - first), m);
+	gather(&t->x, t->o + r * t->dw, as_rows(&t->x, t->sc, t->p, m), t->values, t->dw, keys, B, m);
 }
 
 static void job_end(const struct job *t, void *out, float *lse)
@@ -342,20 +426,33 @@ static void job_end(const struct job *t, void *out, float *lse)
 		}
 }
 
+/* The block of keys and values from a position on. */
+static void job_block(struct job *t, size_t first)
+{
+	const struct flash_seq *f = t->f;
+	if (f->pages) {
+		void *keys = page_keys(&t->x, f, t->kv_head, t->d, first);
+		t->keys = keys;
+		t->values = page_values(&t->x, keys, t->d);
+		return;
+	}
+	size_t stride = t->l->kv_stride, at = first * stride + t->kv_head * t->l->kv_head_stride,
+	       keys = least(B, f->n - first);
+	pack_turned(&t->x, t->kp, element(&t->x, f->k, at), stride, t->d, keys);
+	pack_plain(&t->x, t->vp, B, element(&t->x, f->v, at), t->x.t, stride, t->d, keys);
+	t->keys = t->kp;
+	t->values = t->vp;
+}
+
 static void job_run(struct job *t, const void *q, void *out, float *lse)
 {
-	const struct flash_layout *l = t->l;
-	size_t total = t->f->past + t->f->n;
 	size_t from = view_of(t->s, t->f, t->first).lo / B * B;
 	size_t to = view_of(t->s, t->f, t->first + t->queries - 1).hi;
 	t->lines = t->queries > 1 ? t->group : 1;
 	t->length = t->queries > 1 ? t->queries : t->group;
 	job_begin(t, q);
 	for (size_t first = from; first < to; first += B) {
-		size_t keys = least(B, total - first),
-		       at = first * l->kv_stride + t->kv_head * l->kv_head_stride;
-		pack_turned(&t->x, t->kp, element(&t->x, t->f->k, at), l->kv_stride, t->d, keys);
-		pack_plain(&t->x, t->vp, element(&t->x, t->f->v, at), t->x.t, l->kv_stride, t->d, keys);
+		job_block(t, first);
 		for (size_t line = 0; line < t->lines; line++)
 			for (size_t i = 0; i < t->length; i += t->x.mr)
 				job_tile(t, line, i, least(t->x.mr, t->length - i), first);
@@ -367,9 +464,12 @@ void flash_forward(const struct flash_shape *s, const struct flash_layout *l, co
 	size_t nseqs, const void *q, void *out, float *lse)
 {
 	ASSERT(s->kv_heads && s->heads % s->kv_heads == 0 && s->scale > 0);
-	size_t step = job_queries(s), longest = 0;
-	for (size_t i = 0; i < nseqs; i++)
+	size_t step = job_queries(s), longest = 0, paged = 0;
+	for (size_t i = 0; i < nseqs; i++) {
+		ASSERT(seqs[i].pages || !seqs[i].past);
 		longest = most(longest, seqs[i].n);
+		paged += seqs[i].pages != NULL;
+	}
 	struct job proto = {
 		.s = s, .l = l, .x = math_of(s), .group = s->heads / s->kv_heads, .d = s->head_dim
 	};
@@ -377,9 +477,18 @@ void flash_forward(const struct flash_shape *s, const struct flash_layout *l, co
 	proto.dw = div_up(s->head_dim, proto.x.nr) * proto.x.nr;
 	size_t part = job_scratch(&proto, NULL), chunks = div_up(longest, step), each = nseqs * s->kv_heads;
 	need_parts(part);
+	/* Pages have to be there before any other task of theirs: where there is one task a head, it fills
+	 * them. */
+	int apart = paged && chunks > 1;
 	/* The longest tasks, those of the last queries, first. */
 #pragma omp parallel
 	{
+		if (apart) {
+#pragma omp for schedule(dynamic, 1)
+			for (size_t u = 0; u < each; u++)
+				if (seqs[u / s->kv_heads].pages)
+					append(&proto.x, l, &seqs[u / s->kv_heads], u % s->kv_heads, proto.d);
+		}
 		math_begin(&proto.x);
 #pragma omp for schedule(dynamic, 1)
 		for (size_t u = 0; u < chunks * each; u++) {
@@ -390,6 +499,8 @@ void flash_forward(const struct flash_shape *s, const struct flash_layout *l, co
 			if (t.first >= t.f->n)
 				continue;
 			t.queries = least(step, t.f->n - t.first);
+			if (t.f->pages && !apart)
+				append(&t.x, l, t.f, t.kv_head, t.d);
 			job_scratch(&t, my_part(part));
 			job_run(&t, q, out, lse);
 		}
@@ -464,9 +575,10 @@ static void back_pack_head(
 	}
 	for (size_t i = 0; i < n; i += t->high) {
 		size_t rows = least(t->high, n - i);
+		pack_plain(x, element(x, t->qb, i * t->dw), rows, element(x, q, i * stride), x->t, stride,
+			t->d, rows);
 		pack_plain(
-			x, element(x, t->qb, i * t->dw), element(x, q, i * stride), x->t, stride, t->d, rows);
-		pack_plain(x, element(x, t->db, i * t->dw), dout + i * step, DTYPE_F32, step, t->d, rows);
+			x, element(x, t->db, i * t->dw), rows, dout + i * step, DTYPE_F32, step, t->d, rows);
 	}
 	for (size_t i = 0; i < n; i++) {
 		const float *o = element(x, out, i * step);
@@ -518,7 +630,7 @@ static void back_keys(struct back *t, size_t first)
 	size_t at = first * stride + t->kv_head * t->l->kv_head_stride;
 	pack_turned(x, t->kt, element(x, t->f->k, at), stride, t->d, keys);
 	pack_turned(x, t->vt, element(x, t->f->v, at), stride, t->d, keys);
-	pack_plain(x, t->kb, element(x, t->f->k, at), x->t, stride, t->d, keys);
+	pack_plain(x, t->kb, keys, element(x, t->f->k, at), x->t, stride, t->d, keys);
 	memset(t->dk, 0, keys * t->dw * sizeof *t->dk);
 	memset(t->dv, 0, keys * t->dw * sizeof *t->dv);
 	for (size_t i = t->s->not_causal ? 0 : first / t->high * t->high; i < n; i += t->high) {

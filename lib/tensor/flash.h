@@ -6,6 +6,10 @@
  * one query or a thousand, cached or not, give the same bits. Parallel inside, forward over (sequence, kv
  * head, chunk of queries), backward over (sequence, kv head); each output element belongs to one thread. Call
  * from one thread. dout and what backward gives are f32.
+ *
+ * A past is kept as products read it: pages of FLASH_BLOCK positions, packed once, when they come, and read
+ * for every token after them as they lie. A page belongs to whoever caches: several sequences may read one
+ * (Kwon et al. 2023, "PagedAttention").
  */
 #ifndef QUERN_FLASH_H
 #define QUERN_FLASH_H
@@ -28,9 +32,14 @@ struct flash_shape {
 struct flash_seq {
 	size_t row;  /* its first query's row in q, out, lse */
 	size_t n;    /* queries; they are the last n of its past + n positions */
-	size_t past; /* positions before the first query (0 in training) */
-	/* position p, kv head h: k + p * kv_stride + h * kv_head_stride, head_dim values */
+	size_t past; /* positions before the first query, all of them in pages (0 in training) */
+	/* Of the n positions, position p, kv head h: k + p * kv_stride + h * kv_head_stride, head_dim values
+	 */
 	const void *k, *v;
+	/* NULL, or where the past is, and forward puts k and v behind it: position p is in page p /
+	 * FLASH_BLOCK, of which flash_page_bytes from `at` on are this layer's. */
+	char *const *pages;
+	size_t at;
 	float *dk, *dv; /* backward only (past == 0), same layout, accumulated into */
 };
 
@@ -39,6 +48,9 @@ struct flash_layout {
 	size_t kv_stride, kv_head_stride;
 	size_t out_stride, out_head_stride; /* of out and dout; 0: as q's */
 };
+
+/* What FLASH_BLOCK positions of one layer take in a page; a multiple of 64, as `at` and pages are to be. */
+size_t flash_page_bytes(const struct flash_shape *s);
 
 /* out = softmax(scale q k^T + mask) v. lse[row * heads + h] = log-sum-exp of the scaled scores (NULL: not
  * kept). */

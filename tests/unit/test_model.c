@@ -106,6 +106,49 @@ static void test_bits(const char *preset, enum dtype t)
 	model_free(m);
 }
 
+/* Copies of a past go on apart, whatever they share; a cut one too. */
+static void test_copies(enum dtype t)
+{
+	enum { BEFORE = 70 }; /* a page and a part of one */
+	struct model *m = make("llama:depth=2,dim=64,heads=4,vocab=300,context=256");
+	struct session *s = session_new(m, t, T, 0);
+	float *want = malloc(m->config.vocab * sizeof *want), *got = malloc(m->config.vocab * sizeof *got);
+	struct cache *c[3] = { cache_new(s, T), cache_new(s, T), cache_new(s, T) };
+	uint32_t other[T];
+	struct seq before = { ids, BEFORE, c[0] }, next = { ids + BEFORE, T - BEFORE, NULL };
+	for (size_t i = 0; i < T; i++)
+		other[i] = ids[T - 1 - i];
+	model_forward(s, &before, 1);
+	cache_copy(c[1], c[0]);
+	cache_copy(c[2], c[0]);
+	next.cache = c[0];
+	model_forward(s, &next, 1);
+	model_logits(s, (size_t[]){ T - BEFORE - 1 }, 1, want);
+	struct seq apart = { other, 20, c[1] };
+	model_forward(s, &apart, 1);
+	cache_truncate(c[0], 3);
+	cache_free(c[0]);
+	next.cache = c[2];
+	model_forward(s, &next, 1);
+	model_logits(s, (size_t[]){ T - BEFORE - 1 }, 1, got);
+	ok(memcmp(want, got, m->config.vocab * sizeof *got) == 0,
+		"%s: a copied past is not touched by what others go on with",
+		t == DTYPE_F32 ? "f32" : "bf16");
+	cache_copy(c[1], c[2]);
+	cache_truncate(c[1], BEFORE);
+	apart.ids = ids + BEFORE;
+	apart.n = T - BEFORE;
+	model_forward(s, &apart, 1);
+	model_logits(s, (size_t[]){ T - BEFORE - 1 }, 1, got);
+	ok(memcmp(want, got, m->config.vocab * sizeof *got) == 0, "nor by being cut");
+	cache_free(c[1]);
+	cache_free(c[2]);
+	session_free(s);
+	model_free(m);
+	free(want);
+	free(got);
+}
+
 static void test_bytes(void)
 {
 	struct model *m = make("llama:depth=1,vocab=50,context=256");
@@ -166,6 +209,8 @@ int main(void)
 		test_bits(presets[i], DTYPE_F32);
 		test_bits(presets[i], DTYPE_BF16);
 	}
+	test_copies(DTYPE_F32);
+	test_copies(DTYPE_BF16);
 	test_bytes();
 	return tap_end();
 }
