@@ -212,10 +212,11 @@ static void tile(const struct math *x, size_t k, struct left a, const void *b, c
 		x->kn->tile_f32(k, a.p, a.ars, a.aks, b, c0, ldc, c, ldc, m, x->nr);
 }
 
-/* scores[m][B] = A x turned panels. */
-static void scores(const struct math *x, float *s, struct left a, const void *turned, size_t d, size_t m)
+/* scores[m][B] = A x turned panels, of those that have a key. */
+static void scores(
+	const struct math *x, float *s, struct left a, const void *turned, size_t d, size_t keys, size_t m)
 {
-	for (size_t j = 0; j < B; j += x->nr)
+	for (size_t j = 0; j < keys; j += x->nr)
 		tile(x, d, a, element(x, turned, j * deep(x, d)), NULL, s + j, B, m);
 }
 
@@ -395,7 +396,7 @@ static void job_tile(struct job *t, size_t line, size_t i, size_t m, size_t firs
 		return;
 	size_t r = line * t->length + i, keys = least(B, end.hi - first);
 	scores(&t->x, t->sc, packed(&t->x, element(&t->x, t->q, r * deep(&t->x, t->d)), m, t->d), t->keys,
-		t->d, m);
+		t->d, keys, m);
 	int whole = top.hi >= first + B && end.lo <= first;
 	for (size_t y = 0; y < m; y++) {
 		float *o = t->o + (r + y) * t->dw;
@@ -600,8 +601,8 @@ static void back_scores(struct back *t, size_t i, size_t rows, size_t first, siz
 	for (size_t z = 0; z < rows; z += x->mr) {
 		size_t m = least(x->mr, rows - z), a = (i + z) * deep(x, t->d);
 		float *p = t->p + z * B, *ds = t->ds + z * B;
-		scores(x, p, packed(x, element(x, t->qa, a), m, t->d), t->kt, t->d, m);
-		scores(x, ds, packed(x, element(x, t->da, a), m, t->d), t->vt, t->d, m);
+		scores(x, p, packed(x, element(x, t->qa, a), m, t->d), t->kt, t->d, B, m);
+		scores(x, ds, packed(x, element(x, t->da, a), m, t->d), t->vt, t->d, B, m);
 		for (size_t y = 0; y < m; y++) {
 			size_t r = i + z + y;
 			if (!whole)
