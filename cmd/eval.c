@@ -15,7 +15,7 @@
 
 static const char *model_path, *full_path, *field, *as = "rescored", *answer_field = "answer";
 static struct opt_list tasks, verifiers;
-static int loss, rescore, format, per_item, dtype = -1, weights = -1;
+static int loss, rescore, format, per_item, dtype = -1, weights = -1, kv8;
 static enum dtype compute;
 static const char *const weight_names[] = { "f32", "bf16", "q8_0", "q4_0", "q4_k", "q6_k" };
 static uint64_t context = UINT64_MAX, stride = UINT64_MAX, limit = UINT64_MAX, num_fewshot = UINT64_MAX,
@@ -56,6 +56,8 @@ static struct opt opts[] = {
 		OPT_BYTES },
 	{ "weights", 0, OPT_CHOICE, &weights, "f32|bf16|q8_0|q4_0|q4_k|q6_k",
 		"hold matrices in this type (default: as stored)", OPT_BYTES },
+	{ "kv-cache-dtype", 0, OPT_CHOICE, &kv8, "auto|int8",
+		"hold keys and values so (auto: as products read them)", OPT_BYTES },
 	{ "batch", 0, OPT_COUNT, &batch, "N", "completions decoded together" },
 	{ "common", 0, OPT_HEADING, NULL },
 	OPT_COMMON,
@@ -277,6 +279,8 @@ static void run_loss(char **files, size_t n)
 		compute == DTYPE_BF16 ? "bf16" : "f32");
 	if (weights >= 0)
 		buf_addf(&line, ",\"weights\":\"%s\"", weight_names[weights]);
+	if (kv8)
+		buf_adds(&line, ",\"kv_cache_dtype\":\"int8\"");
 	buf_addc(&line, '}');
 	emit(NULL, &line, 1);
 	show_loss();
@@ -574,8 +578,10 @@ int main(int argc, char **argv)
 		detail("%s", kern_describe());
 	if (model_path && !(model = model_open(model_path, &err)))
 		die("%s", err.msg);
-	if (model)
+	if (model) {
 		compute = model_use(model, dtype, weights);
+		model_use_cache(model, kv8);
+	}
 	if (full_path && !(full = model_open(full_path, &err)))
 		die("%s", err.msg);
 	if (full)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static const char *model_path, *prompt, *field = "prompt";
-static int format, greedy, ignore_eos, parse_special = 1, jsonl, dtype = -1, weights = -1;
+static int format, greedy, ignore_eos, parse_special = 1, jsonl, dtype = -1, weights = -1, kv8;
 static uint64_t samples = 1, max_tokens = 256, top_k, repeat_last_n = 64, context = UINT64_MAX, batch = 16,
 		top_logprobs;
 static double temp = 0.8, top_p = 1, min_p = 0, repeat_penalty = 1;
@@ -36,6 +36,8 @@ static struct opt opts[] = {
 		OPT_BYTES },
 	{ "weights", 0, OPT_CHOICE, &weights, "f32|bf16|q8_0|q4_0|q4_k|q6_k",
 		"hold matrices in this type (default: as stored)", OPT_BYTES },
+	{ "kv-cache-dtype", 0, OPT_CHOICE, &kv8, "auto|int8",
+		"hold keys and values so (auto: as products read them)", OPT_BYTES },
 	{ "batch", 0, OPT_COUNT, &batch, "N", "completions decoded together" },
 	{ "sampling, in this order", 0, OPT_HEADING, NULL },
 	{ "repeat-penalty", 0, OPT_NUM, &repeat_penalty, "R", "divide the logits of recent tokens (1: off)",
@@ -414,6 +416,7 @@ int main(int argc, char **argv)
 	progress_start(&progress, 0, "completions");
 	if (!jsonl && !common.output && isatty(STDOUT_FILENO))
 		progress_end(&progress);
+	model_use_cache(model, kv8);
 	struct decode_io io = { next, jsonl ? NULL : grown, done, NULL };
 	int rc = decode_run(model, model_use(model, dtype, weights), &params, &io, &stats, &err);
 	progress_end(&progress);

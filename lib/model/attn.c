@@ -7,6 +7,7 @@
 #include "model/block.h"
 #include "model/cache.h"
 #include "tensor/flash.h"
+#include "tensor/kern.h"
 
 #include <math.h>
 #include <string.h>
@@ -114,8 +115,9 @@ static void norm_qk(const struct attn *a, const struct attn_state *s, const stru
 		qkv + a->q_width, DTYPE_F32, a->width, s->k_stat);
 }
 
-/* Queries and keys of all rows turn, all heads in one go: they stand side by side. Then x [T, width] as
- * activations y (NULL: x stays what it is). */
+/* Queries and keys of all rows turn, all heads in one go: they stand side by side. Then keys and values
+ * become what a cache of 8 bits holds, with or without one, and x [T, width] activations y (NULL: x stays
+ * what it is). */
 static void rotate(const struct attn *a, float *x, void *y, const struct pass *p, int inverse)
 {
 	size_t heads = a->shape.heads + a->shape.kv_heads, dim = a->shape.head_dim;
@@ -123,6 +125,8 @@ static void rotate(const struct attn *a, float *x, void *y, const struct pass *p
 	for (size_t t = 0; t < p->tokens; t++) {
 		if (a->rotate)
 			rope_rotate(x + t * a->width, heads, dim, p->angles + t * dim, inverse);
+		for (size_t h = 0; p->work->kv8 && h < 2 * a->shape.kv_heads; h++)
+			kern()->mx_round(x + t * a->width + a->q_width + h * dim, dim);
 		if (y)
 			act_store(p->work, act_at(p->work, y, t * a->width), x + t * a->width, a->width);
 	}
@@ -135,17 +139,18 @@ static struct flash_layout layout(const struct attn *a)
 }
 
 /* Attention multiplies in the precision of the products. */
-static struct flash_shape shape_in(const struct attn *a, enum dtype compute)
+static struct flash_shape shape_in(const struct attn *a, const struct work *w)
 {
 	struct flash_shape s = a->shape;
-	s.t = compute;
+	s.t = w->compute;
+	s.kv8 = w->kv8;
 	return s;
 }
 
 static void attend(const struct attn *a, const struct attn_state *s, const struct pass *p)
 {
 	const struct work *w = p->work;
-	struct flash_shape shape = shape_in(a, w->compute);
+	struct flash_shape shape = shape_in(a, w);
 	struct flash_layout l = layout(a);
 	for (size_t i = 0; i < p->nseqs; i++) {
 		struct cache *c = p->seqs[i].cache;
@@ -178,7 +183,7 @@ static void attn_forward(
 static void attend_back(const struct attn *a, const struct attn_state *s, const struct pass *p)
 {
 	const struct work *w = p->work;
-	struct flash_shape shape = shape_in(a, w->compute);
+	struct flash_shape shape = shape_in(a, w);
 	struct flash_layout l = layout(a);
 	size_t n = 0;
 	memset(s->dqkv, 0, p->tokens * a->width * sizeof *s->dqkv);
@@ -217,9 +222,9 @@ static void attn_backward(
 		a->hidden);
 }
 
-static size_t attn_page_bytes(const void *self, enum dtype compute)
+static size_t attn_page_bytes(const void *self, const struct work *w)
 {
-	struct flash_shape s = shape_in(self, compute);
+	struct flash_shape s = shape_in(self, w);
 	return flash_page_bytes(&s);
 }
 

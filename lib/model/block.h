@@ -42,7 +42,7 @@ struct block {
 	void (*backward)(const void *self, void *state, const struct pass *p, const void *x, const void *dy,
 		float *dx);
 	/* What a page of the past keeps for it (cache.h), a multiple of 64. */
-	size_t (*page_bytes)(const void *self, enum dtype compute);
+	size_t (*page_bytes)(const void *self, const struct work *w);
 };
 
 extern const struct block block_attention, block_mlp;

@@ -41,13 +41,14 @@ struct cache {
 
 /* --- pool --- */
 
-struct page_pool *page_pool_new(const struct net *n, enum dtype compute)
+struct page_pool *page_pool_new(const struct work *w)
 {
+	const struct net *n = w->net;
 	struct page_pool *p = xcalloc(1, add_size(sizeof *p, mul_size(n->nsteps, sizeof *p->at)));
 	p->next_slab = SLAB_FIRST;
 	for (size_t i = 0; i < n->nsteps; i++) {
 		p->at[i] = p->bytes;
-		p->bytes = add_size(p->bytes, n->steps[i].block->page_bytes(n->steps[i].self, compute));
+		p->bytes = add_size(p->bytes, n->steps[i].block->page_bytes(n->steps[i].self, w));
 	}
 	return p;
 }

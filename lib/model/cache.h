@@ -12,7 +12,8 @@
 
 /* Pages of a session and of its caches; of one thread. */
 struct page_pool;
-struct page_pool *page_pool_new(const struct net *n, enum dtype compute);
+struct work;
+struct page_pool *page_pool_new(const struct work *w);
 void page_pool_free(struct page_pool *p); /* when all caches are freed */
 
 /* Makes the n positions behind the last one writable; the cache has room for them. */

@@ -151,10 +151,10 @@ static void mlp_backward(
 	linear_backward(p->work, m->up, p->tokens, x, m->hidden, s->dup, up_width(m), dx, m->hidden);
 }
 
-static size_t mlp_page_bytes(const void *self, enum dtype compute)
+static size_t mlp_page_bytes(const void *self, const struct work *w)
 {
 	(void)self;
-	(void)compute;
+	(void)w;
 	return 0;
 }
 

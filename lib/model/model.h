@@ -50,6 +50,7 @@ struct model {
 	float *weights, *grads; /* [count] */
 	int resident;           /* weights are all there; else matrices are where they are stored */
 	int type;               /* what sessions hold matrices in: an enum quant; -1: as stored */
+	int kv8;                /* sessions that do not train round keys and values to 8 bits */
 	struct model_source {
 		void *p;
 		void (*close)(void *);
@@ -100,7 +101,7 @@ int model_save_file(const struct model *m, const char *path, enum dtype t, struc
 
 /* --- computing --- */
 
-/* Keys and values of a sequence's past, in the type that a session's products read. */
+/* Keys and values of a sequence's past, in the type that a session's products read, or 8 bits (kv8). */
 struct cache;
 struct session;
 /* Of a session that does not train, for positions; freed before it. */
@@ -124,6 +125,8 @@ enum dtype default_compute(void);
 /* For the options --dtype f32|bf16 and --weights f32|bf16|q8_0|q4_0|q4_k|q6_k (their indices; -1: not given):
  * what sessions hold the matrices in from now on, and what products compute in. */
 enum dtype model_use(struct model *m, int dtype, int weights);
+/* For the option --kv-cache-dtype auto|int8. */
+void model_use_cache(struct model *m, int kv8);
 
 enum {
 	SESSION_TRAIN = 1,    /* keeps activations, for model_backward */

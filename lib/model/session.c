@@ -115,6 +115,7 @@ struct session *session_new(struct model *m, enum dtype compute, size_t max_toke
 	size_t scratch_at;
 	ASSERT(!(flags & SESSION_TRAIN) || m->grads);
 	s->work.model = m;
+	s->work.kv8 = m->kv8 && !s->work.train;
 	s->bytes = measure(s, &scratch_at);
 	s->memory = mem_alloc(s->bytes);
 	struct area a = { .base = s->memory }, scratch = { .base = (char *)s->memory + scratch_at };
@@ -122,7 +123,7 @@ struct session *session_new(struct model *m, enum dtype compute, size_t max_toke
 	if (m->config.rope.enabled)
 		s->rope_factor = rope_frequencies(&m->config.rope, m->config.head_dim, s->freq);
 	if (!s->work.train) {
-		s->pool = page_pool_new(m->net, compute);
+		s->pool = page_pool_new(&s->work);
 		work_pack(&s->work);
 	}
 	return s;

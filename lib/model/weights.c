@@ -109,6 +109,11 @@ enum dtype model_use(struct model *m, int dtype, int weights)
 	return dtype < 0 ? default_compute() : dtype ? DTYPE_BF16 : DTYPE_F32;
 }
 
+void model_use_cache(struct model *m, int kv8)
+{
+	m->kv8 = kv8;
+}
+
 /* --- linear maps --- */
 
 static int form_of(enum quant q)

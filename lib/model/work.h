@@ -35,7 +35,7 @@ struct work {
 	struct model *model;
 	const struct net *net;
 	enum dtype compute; /* of products, and of the activations that they read */
-	int train;
+	int train, kv8;
 	size_t tokens; /* most rows of a call */
 	/* Without training, each linear map keeps its panels [nlinears]. In training the weights move anyway:
 	 * there is one place for each direction, packed when another map's turn comes. */

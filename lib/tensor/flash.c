@@ -84,7 +84,7 @@ static void mask(float *row, size_t first, struct view v)
 struct math {
 	const struct kern *kn;
 	enum dtype t;
-	int half;
+	int half, kv8;
 	size_t mr, nr, size;
 };
 
@@ -93,8 +93,8 @@ static struct math math_of(const struct flash_shape *s)
 	const struct kern *kn = kern();
 	ASSERT(s->t == DTYPE_F32 || s->t == DTYPE_BF16);
 	if (s->t == DTYPE_BF16)
-		return (struct math){ kn, s->t, 1, kn->mr16, kn->nr16, sizeof(uint16_t) };
-	return (struct math){ kn, s->t, 0, kn->mr, kn->nr, sizeof(float) };
+		return (struct math){ kn, s->t, 1, s->kv8, kn->mr16, kn->nr16, sizeof(uint16_t) };
+	return (struct math){ kn, s->t, 0, s->kv8, kn->mr, kn->nr, sizeof(float) };
 }
 
 /* Around a thread's tiles. */
@@ -241,9 +241,17 @@ static size_t values_size(const struct math *x, size_t d)
 	return div_up(d, x->nr) * x->nr * B;
 }
 
+/* In 8 bits the same panels, a byte a value, and each position's powers behind them: [groups of d][B] of its
+ * key, as many of its value. */
+static size_t powers_size(size_t d)
+{
+	return div_up(d, MX_GROUP) * B;
+}
+
 static size_t head_bytes(const struct math *x, size_t d)
 {
-	return (keys_size(x, d) + values_size(x, d)) * x->size;
+	size_t n = keys_size(x, d) + values_size(x, d);
+	return x->kv8 ? n + 2 * powers_size(d) : n * x->size;
 }
 
 size_t flash_page_bytes(const struct flash_shape *s)
@@ -291,6 +299,83 @@ static void put_position(
 	}
 }
 
+/* --- pages of 8 bits --- */
+
+/* A block of a kv head in such a page. */
+struct block8 {
+	int8_t *keys, *values;
+	uint8_t *key_powers, *value_powers;
+};
+
+static struct block8 block8_at(const struct math *x, void *p, size_t d)
+{
+	struct block8 b = { .keys = p };
+	b.values = b.keys + keys_size(x, d);
+	b.key_powers = (uint8_t *)b.values + values_size(x, d);
+	b.value_powers = b.key_powers + powers_size(d);
+	return b;
+}
+
+/* The code of n <= MX_GROUP values of a key or a value. */
+static unsigned code_group(const struct math *x, int8_t *q, const void *from, size_t n)
+{
+	float wide[MX_GROUP];
+	if (!x->half)
+		return x->kn->mx_write(q, from, n);
+	x->kn->of_bf16(wide, from, n);
+	return x->kn->mx_write(q, wide, n);
+}
+
+/* put_position in 8 bits: a power of 0 clears what it stands for. */
+static void put_position8(
+	const struct math *x, struct block8 b, size_t at, const void *k, const void *v, size_t d)
+{
+	size_t nr = x->nr, u = x->half ? 2 : 1;
+	int8_t *keys = b.keys + at / nr * nr * deep(x, d) + at % nr * u, *values = b.values + at / u * u * nr;
+	int8_t q[MX_GROUP];
+	if (d % 2 && u == 2)
+		keys[d / 2 * 2 * nr + 1] = 0;
+	for (size_t i = 0; i < d; i += MX_GROUP) {
+		size_t n = least(MX_GROUP, d - i), power = i / MX_GROUP * B + at;
+		b.key_powers[power] = (uint8_t)code_group(x, q, element(x, k, i), n);
+		for (size_t z = i; z < i + n; z++)
+			keys[z / u * u * nr + z % u] = q[z - i];
+		b.value_powers[power] = (uint8_t)code_group(x, q, element(x, v, i), n);
+		if (u == 2 && at % 2 == 0)
+			b.value_powers[power + 1] = 0;
+		for (size_t z = i; z < i + n; z++)
+			values[z / nr * nr * B + z % nr * u + at % u] = q[z - i];
+	}
+}
+
+/* Panels of a block's keys. */
+static void read_keys8(const struct math *x, void *y, struct block8 b, size_t d)
+{
+	size_t nr = x->nr, u = x->half ? 2 : 1;
+	float powers[B], wide[2 * B];
+	for (size_t j = 0; j < B; j += nr)
+		for (size_t i = 0; i < d; i += MX_GROUP) {
+			size_t rows = div_up(least(MX_GROUP, d - i), u), at = j * deep(x, d) + i * nr;
+			x->kn->mx_powers(powers, b.key_powers + i / MX_GROUP * B + j, nr);
+			for (size_t c = 0; c < nr * u; c++)
+				wide[c] = powers[c / u];
+			x->kn->mx_read_columns(element(x, y, at), x->t, b.keys + at, wide, nr * u, rows);
+		}
+}
+
+/* Panels of its values, of which each is of one group. */
+static void read_values8(const struct math *x, void *y, struct block8 b, size_t d, size_t keys)
+{
+	size_t nr = x->nr, u = x->half ? 2 : 1;
+	float powers[B];
+	ASSERT(MX_GROUP % nr == 0);
+	for (size_t j = 0; j < d; j += nr) {
+		x->kn->mx_powers(powers, b.value_powers + j / MX_GROUP * B, B);
+		x->kn->mx_read_rows(
+			element(x, y, j * B), x->t, b.values + j * B, powers, u, nr * u, div_up(keys, u));
+	}
+}
+
 /* The n new positions of a sequence behind its past: one by one into a page that is there, whole blocks
  * packed. */
 static void append(const struct math *x, const struct flash_layout *l, const struct flash_seq *f,
@@ -301,7 +386,9 @@ static void append(const struct math *x, const struct flash_layout *l, const str
 		size_t at = (p - f->past) * l->kv_stride + kv_head * l->kv_head_stride, n = 1;
 		const void *k = element(x, f->k, at), *v = element(x, f->v, at);
 		void *keys = page_keys(x, f, kv_head, d, p), *values = page_values(x, keys, d);
-		if (p % B || end - p == 1) {
+		if (x->kv8) {
+			put_position8(x, block8_at(x, keys, d), p % B, k, v, d);
+		} else if (p % B || end - p == 1) {
 			put_position(x, keys, values, p % B, k, v, d);
 		} else {
 			n = least(B, end - p);
@@ -431,6 +518,14 @@ static void job_end(const struct job *t, void *out, float *lse)
 static void job_block(struct job *t, size_t first)
 {
 	const struct flash_seq *f = t->f;
+	t->keys = t->kp;
+	t->values = t->vp;
+	if (f->pages && t->x.kv8) {
+		struct block8 b = block8_at(&t->x, page_keys(&t->x, f, t->kv_head, t->d, first), t->d);
+		read_keys8(&t->x, t->kp, b, t->d);
+		read_values8(&t->x, t->vp, b, t->d, least(B, f->past + f->n - first));
+		return;
+	}
 	if (f->pages) {
 		void *keys = page_keys(&t->x, f, t->kv_head, t->d, first);
 		t->keys = keys;
@@ -441,8 +536,6 @@ static void job_block(struct job *t, size_t first)
 	       keys = least(B, f->n - first);
 	pack_turned(&t->x, t->kp, element(&t->x, f->k, at), stride, t->d, keys);
 	pack_plain(&t->x, t->vp, B, element(&t->x, f->v, at), t->x.t, stride, t->d, keys);
-	t->keys = t->kp;
-	t->values = t->vp;
 }
 
 static void job_run(struct job *t, const void *q, void *out, float *lse)

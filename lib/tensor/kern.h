@@ -25,6 +25,9 @@ struct quant_code {
 	void (*from_f32)(void *y, const float *x, size_t blocks);
 };
 
+#define MX_GROUP 32    /* values that share a power of two in mx_write's code */
+#define MX_COLUMNS 128 /* most columns of mx_read_rows, which takes an even number */
+
 struct kern {
 	const char *name;
 	int (*supported)(void); /* by processor and operating system (CPUID, XGETBV) */
@@ -96,6 +99,18 @@ struct kern {
 	 * returned. Without a sign they are at least 0, and what is above 0 stays so. */
 	float (*code8_write)(uint8_t *q, const float *x, int is_signed, size_t n);
 	void (*code8_read)(float *y, const uint8_t *q, float scale, int is_signed, size_t n);
+	/* The 8-bit code of kern_mx.h. mx_write: a group of n <= MX_GROUP values as multiples q of a power of
+	 * two, which it returns as a float's exponent; mx_round: what reading gives of n values, a group
+	 * behind another. mx_powers: exponents as floats. mx_read_*: y [rows][n], f32 or bf16, n % 16 == 0,
+	 * is q times power[column], or times power[row], or power[2 row + column % 2] where `pair` is 2 and
+	 * not 1. */
+	unsigned (*mx_write)(int8_t *q, const float *x, size_t n);
+	void (*mx_round)(float *x, size_t n);
+	void (*mx_powers)(float *y, const uint8_t *e, size_t n);
+	void (*mx_read_columns)(
+		void *y, enum dtype t, const int8_t *q, const float *power, size_t n, size_t rows);
+	void (*mx_read_rows)(void *y, enum dtype t, const int8_t *q, const float *power, size_t pair,
+		size_t n, size_t rows);
 	/* Norms (Zhang & Sennrich 2019; Ba et al. 2016): y = (x - mean) r w + b, r = 1 / sqrt(mean((x -
 	 * mean)^2) + eps); mean is 0 unless `centred`; b may be NULL. stat (may be NULL) gets mean and r. y
 	 * is of type t, f32 or bf16; it may be x. */

@@ -36,6 +36,8 @@ static inline uint32_t f32_bits(float f)
 	return x.u;
 }
 
+#include "tensor/kern_mx.h"
+
 /*
  * exp(x) = 2^n exp(r), n = round(x / ln 2), r = x - n ln 2 in two parts (Cody and Waite 1980),
  * exp(r) by the polynomial of Cephes' expf. Adding 1.5 * 2^23 rounds and leaves n in the low bits. From
@@ -407,6 +409,6 @@ static inline void repack_any_bf16(
 	.silu_back = row_silu_back, .gelu_tanh = row_gelu_tanh, .gelu_tanh_back = row_gelu_tanh_back, \
 	.adamw = row_adamw, .to_bf16 = row_to_bf16, .of_bf16 = row_of_bf16, .norm = row_norm,         \
 	.norm_back = row_norm_back, .rotate = row_rotate, .softmax_step = row_softmax_step,           \
-	.softmax_back = row_softmax_back, KERN_MOMENT, .codes = quant_codes
+	.softmax_back = row_softmax_back, KERN_MOMENT, KERN_MX, .codes = quant_codes
 
 #endif

@@ -117,6 +117,11 @@ for w in f32 bf16 q8_0 q4_0 q4_k q6_k; do
 	ev -m model --rescore --as logprobs --weights $w -j 2 w.jsonl >x.jsonl
 	same "rescored log-probabilities are the sampler's with weights in $w" w.jsonl x.jsonl
 done
+"$BIN/generate" -q -m model --jsonl -n 3 --temp 0.7 --max-tokens 40 --kv-cache-dtype int8 -j 1 p.txt >k.jsonl
+ev -m model --rescore --as logprobs --kv-cache-dtype int8 -j 2 k.jsonl >x.jsonl
+same "rescored log-probabilities are the sampler's with keys and values in 8 bits" k.jsonl x.jsonl
+ev -m model --rescore --as logprobs k.jsonl >x.jsonl
+is "and others without the option" "$(cmp -s k.jsonl x.jsonl; echo $?)" 1
 like "the field of --rescore" "$(ev -m model --rescore --temp 1 c.jsonl | head -n 1)" '"rescored":\[-'
 printf '{"prompt_tokens":[1,2],"tokens":[]}\n' >empty.jsonl
 like "nothing to score in a record" "$(ev -m model --rescore empty.jsonl)" '"rescored":\[\]'

@@ -61,6 +61,11 @@ static struct setup setup_new(struct flash_shape s, const size_t *lengths, size_
 	t.v = numbers(t.kvsize);
 	t.dout = numbers(t.outsize);
 	t.hq = halved(t.q, t.qsize);
+	for (size_t r = 0; s.kv8 && r < t.rows; r++)
+		for (size_t h = 0; h < s.kv_heads; h++) {
+			kern()->mx_round(t.k + r * t.l.kv_stride + h * t.l.kv_head_stride, s.head_dim);
+			kern()->mx_round(t.v + r * t.l.kv_stride + h * t.l.kv_head_stride, s.head_dim);
+		}
 	t.hk = halved(t.k, t.kvsize);
 	t.hv = halved(t.v, t.kvsize);
 	return t;
@@ -293,8 +298,8 @@ static void test_cached(const char *what, const struct setup *t)
 			for (size_t n = 1; at + n <= t->seqs[s].n; n = n * 4 + 1)
 				right &= cached_same(
 					t, &whole, &t->seqs[s], at % 7 ? at % 90 + 1 : at + 1, at, n);
-	ok(right, "%s: %s%s: queries with a cached past give the bits of the whole", kern()->name, what,
-		arithmetic(t));
+	ok(right, "%s: %s%s%s: queries with a cached past give the bits of the whole", kern()->name, what,
+		arithmetic(t), t->s.kv8 ? ", pages of 8 bits" : "");
 	result_free(&whole);
 }
 
@@ -369,6 +374,14 @@ int main(void)
 				test_threads(cases[c].what, &t);
 				if (!t.s.not_causal)
 					test_cached(cases[c].what, &t);
+			}
+			setup_free(&t);
+			struct flash_shape s = cases[c].s;
+			s.kv8 = 1;
+			t = setup_new(s, cases[c].lengths, cases[c].nseqs);
+			for (int half = 0; half < 2 && !s.not_causal; half++) {
+				t.s.t = half ? DTYPE_BF16 : DTYPE_F32;
+				test_cached(cases[c].what, &t);
 			}
 			setup_free(&t);
 		}

@@ -245,14 +245,76 @@ static void all_rows(
 	float *h = NEXT;
 	memset(h, 0, n * sizeof *h);
 	kn->to_bf16((uint16_t *)(void *)h, x, n);
+	float *c = NEXT;
+	memcpy(c, x, n * sizeof *c);
+	kn->mx_round(c, n);
+	int8_t *q = (int8_t *)NEXT;
+	memset(q, 0, n * sizeof *c);
+	for (size_t i = 0; i < n; i += MX_GROUP)
+		q[n + i / MX_GROUP] = (int8_t)kn->mx_write(q + i, x + i, least(MX_GROUP, n - i));
+	float *powers = NEXT;
+	kn->mx_powers(powers, (const uint8_t *)q, n);
+	size_t whole = least(n / 4 * 2, MX_COLUMNS);
+	kn->mx_read_columns(NEXT, DTYPE_F32, q, z, whole, 2);
+	kn->mx_read_columns(NEXT, DTYPE_BF16, q, z, whole, 2);
+	kn->mx_read_rows(NEXT, DTYPE_F32, q, z, 1, whole, 2);
+	kn->mx_read_rows(NEXT, DTYPE_BF16, q, z, n > 3 ? 2 : 1, whole, 2);
 #undef NEXT
+}
+
+/* Against its definition; and coding is exact the second time, also for what has no bits to spare. */
+static void test_mx(void)
+{
+	static const float scales[] = { 1, 1e-20f, 1e-30f, 1e-38f, 1e-44f, 1e30f, 3e37f, 0 };
+	const struct kern *kn = kern_table[0];
+	double worst = 0;
+	int right = 1;
+	for (size_t s = 0; s < sizeof scales / sizeof *scales; s++)
+		for (size_t i = 0; i < 200; i++) {
+			float *x = numbers(MX_GROUP), y[MX_GROUP], again[MX_GROUP], back[MX_GROUP],
+			      largest = 0;
+			int8_t q[MX_GROUP];
+			for (size_t j = 0; j < MX_GROUP; j++) {
+				/* the largest on either side of where it rounds to 128 */
+				x[j] = j       ? x[j] / 8
+				       : i % 4 ? x[j]
+					       : 0.5f * (127.4f + 0.05f * (float)(i % 5)) / 64;
+				x[j] *= scales[s];
+				largest = fmaxf(largest, fabsf(x[j]));
+			}
+			memcpy(y, x, sizeof y);
+			kn->mx_round(y, MX_GROUP);
+			for (size_t j = 0; j < MX_GROUP && largest > 1e-30f; j++)
+				worst = fmax(worst, fabs((double)(y[j] - x[j])) / largest);
+			memcpy(again, y, sizeof y);
+			kn->mx_round(again, MX_GROUP);
+			right &= memcmp(y, again, sizeof y) == 0;
+			unsigned e = kn->mx_write(q, x, MX_GROUP);
+			uint8_t power = (uint8_t)e;
+			float p;
+			kn->mx_powers(&p, &power, 1);
+			for (size_t j = 0; j < MX_GROUP; j++) {
+				back[j] = (float)q[j] * p;
+				right &= q[j] != -128 && back[j] == y[j];
+			}
+			free(x);
+		}
+	ok(right, "8 bits of a shared power: what was rounded is exact");
+	ok(worst > 1.0 / 256 && worst <= 1.0 / 127, "and off by half a step at most: %.4f of the largest",
+		worst);
+	float bad[MX_GROUP] = { 1, NAN }, p;
+	int8_t q[MX_GROUP];
+	uint8_t e = (uint8_t)kn->mx_write(q, bad, MX_GROUP);
+	kn->mx_powers(&p, &e, 1);
+	kn->mx_round(bad, MX_GROUP);
+	ok(isinf(p) && isnan(bad[0]), "what is no number shows");
 }
 
 static void test_rows(const struct kern *kn)
 {
 	int right = 1;
 	for (size_t n = 1; n < 600; n += n < 70 ? 1 : 53) {
-		size_t total = 25 * n + 12;
+		size_t total = 33 * n + 12;
 		float *x = numbers(n), *y = numbers(n), *z = numbers(n);
 		float *got = xcalloc(total, sizeof *got), *want = xcalloc(total, sizeof *want);
 		all_rows(kn, x, y, z, n, got);
@@ -529,6 +591,7 @@ int main(void)
 	unsetenv("QUERN_ISA");
 	ok(kern_check(&e) == 0 && kern_select(NULL) == 0 && kern()->supported(), "the best row is chosen");
 	ok(kern_select("no such set") == -1, "an unknown name is refused");
+	test_mx();
 	for (size_t i = 0; kern_table[i]; i++) {
 		const struct kern *kn = kern_table[i];
 		if (kern_select(kn->name) < 0) {

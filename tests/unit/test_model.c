@@ -8,6 +8,7 @@
 #include "tap.h"
 #include "text/tokenizer.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -76,6 +77,27 @@ static void score_cached(struct model *m, enum dtype t, size_t piece, float *log
 	cache_free(c);
 	cache_free(d);
 	session_free(s);
+}
+
+/* The past in 8 bits: the same with and without a cache, and near to what it is else. */
+static void test_kv8(const char *preset, enum dtype t)
+{
+	struct model *m = make(preset);
+	float plain[T], want[T], got[T];
+	double off = 0;
+	score(m, t, 0, 0, plain);
+	model_use_cache(m, 1);
+	score(m, t, 0, 0, want);
+	score_cached(m, t, 1, got);
+	int same = memcmp(want, got, sizeof want) == 0;
+	score_cached(m, t, 50, got);
+	ok(same && memcmp(want, got, sizeof want) == 0,
+		"%s %s: same bits with a past in 8 bits as without one", preset,
+		t == DTYPE_F32 ? "f32" : "bf16");
+	for (size_t i = 0; i < T; i++)
+		off = fmax(off, fabs((double)(want[i] - plain[i])));
+	ok(off > 0 && off < 0.06, "and within %.2g of the log-probabilities without rounding", off);
+	model_free(m);
 }
 
 static void test_bits(const char *preset, enum dtype t)
@@ -208,6 +230,8 @@ int main(void)
 	for (size_t i = 0; i < sizeof presets / sizeof *presets; i++) {
 		test_bits(presets[i], DTYPE_F32);
 		test_bits(presets[i], DTYPE_BF16);
+		test_kv8(presets[i], DTYPE_F32);
+		test_kv8(presets[i], DTYPE_BF16);
 	}
 	test_copies(DTYPE_F32);
 	test_copies(DTYPE_BF16);
