@@ -13,7 +13,8 @@
  * memory, which does not change a bit.
  */
 #define ROWS 168               /* of a block, at most */
-#define SLICE_BYTES 1536       /* of k: 384 in f32, 768 in bf16 */
+#define SLICE_BYTES 4096       /* of k, at most: 1024 in f32, 2048 in bf16 */
+#define SLICE_UNIT 32          /* a slice's k is a multiple of it */
 #define SPAN 384               /* columns of a task, at most */
 #define CHUNK_BYTES (4u << 20) /* of packed A, about */
 #define PACK_DEEP 256          /* k of one piece of packing; even */
@@ -141,24 +142,75 @@ void panels_fill(struct panels *p, rows_fn *rows, const void *ctx)
 	}
 }
 
-static struct scratch scratch;
+static struct scratch scratch; /* packed A */
+static struct scratch blocks;  /* of C, one a thread */
 
 void gemm_release(void)
 {
 	scratch_release(&scratch);
+	scratch_release(&blocks);
 }
 
-/* Tile row i by panel j, k from `from` on. */
-static void tile(const struct side *a, const struct side *b, const struct gemm_out *o, size_t i, size_t j,
-	size_t from, size_t k)
+/* How tiles and panels make tasks. Panels are counted in each of `parts` parts of C. */
+struct plan {
+	size_t tall, high;   /* tile rows of a task; tasks that stand above one another */
+	size_t wide, across; /* panels of a task; tasks side by side */
+	size_t parts, panels;
+};
+
+/* Columns in spans as wide as leaves every one of `threads` some tasks to choose from. */
+static struct plan plan_of(
+	const struct side *a, const struct side *b, const struct gemm_out *o, size_t threads)
+{
+	/* Parts that are no whole panels stay together. */
+	size_t parts = most(1, o->parts), whole = b->count % (parts * b->width) != 0, unit = 1;
+	struct plan p = { .parts = whole ? 1 : parts, .panels = tiles_of(b) };
+	p.panels /= p.parts;
+	if (parts > 1 && whole)
+		unit = p.panels;
+	while (unit * b->width % most(1, o->unit))
+		unit++;
+	size_t tiles = tiles_of(a);
+	p.high = div_up(tiles * a->width, block_rows(a));
+	p.tall = div_up(tiles, p.high);
+	size_t spans = most(div_up(b->count, SPAN), div_up(threads * 6, p.high));
+	p.wide = least(div_up(div_up(p.panels, least(spans, p.panels)), unit) * unit, p.panels);
+	p.across = div_up(p.panels, p.wide);
+	p.high = div_up(tiles, p.tall);
+	return p;
+}
+
+/* Tiles [i0, i1) of A by panels [j0, j1) of each part of B make a block at c. */
+struct task {
+	const struct side *a, *b;
+	const struct gemm_out *o;
+	size_t i0, i1, j0, j1, parts, panels;
+	float *c;
+	size_t ldc;
+};
+
+/* Lines of C that a tile is going to write are fetched while it is computed: a tile's stores would wait for
+ * them. (Not inlined, gcc 12 takes it for a function without effect, and drops it.) */
+static inline __attribute__((always_inline)) void expect(const float *c, size_t ldc, size_t m, size_t n)
+{
+	for (size_t r = 0; r < m; r++, c += ldc) {
+		for (size_t j = 0; j < n; j += 16)
+			__builtin_prefetch(c + j, 1);
+		__builtin_prefetch(c + n - 1, 1);
+	}
+}
+
+/* Tile row i by panel j, k from `from` on, into c. */
+static void tile(const struct task *t, size_t i, size_t j, size_t from, size_t k, float *c)
 {
 	const struct kern *q = kern();
-	size_t m = width_of(a, i), n = width_of(b, j), ldc = o->ldc, ld0 = ldc;
+	const struct side *a = t->a, *b = t->b;
+	const struct gemm_out *o = t->o;
+	size_t m = width_of(a, i), n = width_of(b, j), ldc = t->ldc, ld0 = ldc;
 	/* in elements of f32 or pairs of bf16: 4 bytes either way */
 	size_t ars = a->lies ? a->lies / 4 : 1, aks = a->lies ? 1 : m;
 	const void *ap = tile_at(a, i, m, from), *bp = tile_at(b, j, b->width, from);
 	size_t row = i * a->width, column = j * b->width;
-	float *c = o->c + row * ldc + column;
 	const float *c0 = c;
 	if (!from && o->from) {
 		c0 = o->from + row * o->ldfrom + column;
@@ -167,6 +219,10 @@ static void tile(const struct side *a, const struct side *b, const struct gemm_o
 		c0 = o->bias ? o->bias + column : NULL;
 		ld0 = 0;
 	}
+	if (c0 != c)
+		expect(c, ldc, m, n);
+	if (!from && o->from)
+		expect(c0 + a->width * ld0, ld0, m, n); /* the next tile's */
 	if (a->dtype == DTYPE_F32)
 		q->tile_f32(k, ap, ars, aks, bp, c0, ld0, c, ldc, m, n);
 	else
@@ -176,37 +232,62 @@ static void tile(const struct side *a, const struct side *b, const struct gemm_o
 			q->add(c + r * ldc, o->bias + column, n);
 }
 
-/* Tiles [i0, i1) of A by panels [j0, j1) of B. */
-static void task(const struct side *a, const struct side *b, const struct gemm_out *o, size_t i0, size_t i1,
-	size_t j0, size_t j1)
+/* Slices of k are about equal. A single tile row, as in decoding, reads B once from end to end. */
+static size_t slice_of(const struct task *t)
 {
-	/* A single tile row, as in decoding, reads B once from end to end. */
-	size_t slice = i1 - i0 == 1 ? a->k : SLICE_BYTES / a->esize;
-	for (size_t from = 0; from == 0 || from < a->k; from += slice)
-		for (size_t j = j0; j < j1; j++)
-			for (size_t i = i0; i < i1; i++)
-				tile(a, b, o, i, j, from, least(slice, a->k - from));
+	size_t k = t->a->k, most_k = SLICE_BYTES / t->a->esize;
+	if (t->i1 - t->i0 == 1 || k <= most_k)
+		return most(1, k);
+	return div_up(div_up(k, div_up(k, most_k)), SLICE_UNIT) * SLICE_UNIT;
 }
 
-/* All tasks of one chunk of rows. Inside a parallel region: shares the work, and waits. */
-static void multiply(const struct side *a, const struct side *b, const struct gemm_out *o)
+static void multiply_block(const struct task *t)
 {
-	size_t tiles = tiles_of(a), panels = tiles_of(b);
-	size_t blocks = div_up(tiles * a->width, block_rows(a));
-	size_t tall = div_up(tiles, blocks);
-	/* Columns in spans as wide as leaves every thread some tasks to choose from. */
-	size_t want = div_up((size_t)omp_get_num_threads() * 6, blocks);
-	size_t spans = div_up(b->count, SPAN);
-	spans = least(spans > want ? spans : want, panels);
-	size_t wide = div_up(panels, spans);
-	spans = div_up(panels, wide);
-	blocks = div_up(tiles, tall);
+	size_t slice = slice_of(t), wide = t->j1 - t->j0, k = t->a->k;
+	for (size_t from = 0; from == 0 || from < k; from += slice)
+		for (size_t j = 0; j < wide * t->parts; j++)
+			for (size_t i = t->i0; i < t->i1; i++)
+				tile(t, i, j / wide * t->panels + t->j0 + j % wide, from,
+					least(slice, k - from),
+					t->c + (i - t->i0) * t->a->width * t->ldc + j * t->b->width);
+}
+
+/* Hands a finished block on. */
+static void pass_on(const struct task *t, size_t first)
+{
+	const struct gemm_out *o = t->o;
+	size_t row = t->i0 * t->a->width, col = t->j0 * t->b->width, wide = (t->j1 - t->j0) * t->b->width;
+	size_t each = t->b->count / most(1, o->parts); /* columns of a part */
+	struct gemm_block block = { .row = first + row,
+		.rows = least(t->i1 * t->a->width, t->a->count) - row,
+		.col = col,
+		.cols = least(wide, each - col),
+		.c = t->c,
+		.ldc = t->ldc,
+		.pitch = t->parts == 1 ? each : wide };
+	o->done(o->ctx, &block);
+}
+
+/* All tasks of one chunk of rows, which begins with row `first`. Inside a parallel region: shares the work,
+ * and waits. block: room for a thread's block of C. */
+static void multiply(
+	const struct side *a, const struct side *b, const struct gemm_out *o, size_t first, float *block)
+{
+	struct plan p = plan_of(a, b, o, (size_t)omp_get_num_threads());
 	if (a->dtype == DTYPE_BF16)
 		tiles_begin(kern());
 #pragma omp for schedule(dynamic, 1)
-	for (size_t t = 0; t < blocks * spans; t++) {
-		size_t i = t / spans * tall, j = t % spans * wide;
-		task(a, b, o, i, least(i + tall, tiles), j, least(j + wide, panels));
+	for (size_t u = 0; u < p.high * p.across; u++) {
+		size_t i = u / p.across * p.tall, j = u % p.across * p.wide;
+		struct task t = { a, b, o, i, least(i + p.tall, tiles_of(a)), j, least(j + p.wide, p.panels),
+			p.parts, p.panels, block, (p.wide * p.parts) * b->width };
+		if (!o->done) {
+			t.c = o->c + i * a->width * o->ldc + j * b->width;
+			t.ldc = o->ldc;
+		}
+		multiply_block(&t);
+		if (o->done)
+			pass_on(&t, first);
 	}
 	if (a->dtype == DTYPE_BF16)
 		tiles_end(kern());
@@ -230,14 +311,25 @@ static int lies_well(const struct side *s, struct mat a)
 	return a.t == s->dtype && a.cs == 1 && even && (row % 2048 != 0 || s->count <= 4);
 }
 
+/* Room for a block of C of every thread; floats of one. */
+static size_t need_blocks(const struct side *a, const struct side *b, const struct gemm_out *o)
+{
+	struct plan p = plan_of(a, b, o, 1); /* with more, blocks are smaller */
+	size_t n = o->done ? p.tall * a->width * p.wide * p.parts * b->width : 0;
+	scratch_need(&blocks, n * sizeof(float) * (size_t)omp_get_max_threads());
+	return n;
+}
+
 void gemm(size_t m, struct mat a, const struct panels *b, struct gemm_out o)
 {
 	ASSERT(a.t == DTYPE_F32 || a.t == b->dtype);
+	ASSERT(!o.done || (!o.c && !o.from));
 	if (!m || !b->n)
 		return;
 	struct side bs = side_of(b->dtype, 0, b->n, b->k, b->p), as = side_of(b->dtype, 1, m, b->k, NULL);
 	int lies = lies_well(&as, a);
 	size_t rows = as.count = lies ? m : least(m, chunk_rows(m, &as));
+	size_t block = need_blocks(&as, &bs, &o);
 	if (lies)
 		as.lies = a.rs * as.esize;
 	else
@@ -246,13 +338,13 @@ void gemm(size_t m, struct mat a, const struct panels *b, struct gemm_out o)
 	for (size_t from = 0; from < m; from += rows) {
 		struct gemm_out part = o;
 		size_t at = from * a.rs * dtype_size(a.t);
-		part.c += from * o.ldc;
+		part.c = o.c ? o.c + from * o.ldc : NULL;
 		part.from = o.from ? o.from + from * o.ldfrom : NULL;
 		as.count = least(rows, m - from);
 		if (lies)
 			as.p = (char *)a.p + at;
 		else
 			pack_side(&as, (struct mat){ (const char *)a.p + at, a.t, a.cs, a.rs });
-		multiply(&as, &bs, &part);
+		multiply(&as, &bs, &part, from, (float *)blocks.p + block * (size_t)omp_get_thread_num());
 	}
 }

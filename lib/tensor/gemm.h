@@ -40,6 +40,16 @@ typedef const void *rows_fn(
 /* As panels_pack, from f32 rows that are made a piece at a time. */
 void panels_fill(struct panels *p, rows_fn *rows, const void *ctx);
 
+/* A block of C, in the cache of the thread that made it: rows [row, row + rows) of columns [col, col + cols).
+ * Of a C in parts, the same columns of each part, counted from the part's first, `pitch` apart. */
+struct gemm_block {
+	size_t row, rows, col, cols;
+	float *c; /* may be written to */
+	size_t ldc, pitch;
+};
+/* Called by many threads, once for every block. */
+typedef void gemm_done(const void *ctx, const struct gemm_block *b);
+
 /* C[m, n] = from + A B + bias; rows of C are ldc apart. from may be c: C += A B. */
 struct gemm_out {
 	float *c;
@@ -47,6 +57,11 @@ struct gemm_out {
 	const float *from; /* NULL: zero; rows ldfrom apart */
 	size_t ldfrom;
 	const float *bias; /* [n] or NULL */
+	/* With `done`, C (and from) is NULL: its blocks are handed on instead, begin at a column that is a
+	 * multiple of `unit`, and have whole units. */
+	gemm_done *done;
+	const void *ctx;
+	size_t parts, unit; /* 0: as 1 */
 };
 /* A [m, k] in the arithmetic's type and contiguous in k is read where it lies (bf16: k and rs even, p aligned
  * to 4); anything else is packed first. Every sum starts at from's element (without one: at the bias). */

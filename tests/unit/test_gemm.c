@@ -189,6 +189,60 @@ static void test_bits(enum dtype t, size_t m, size_t n, size_t k)
 	problem_free(&p);
 }
 
+/* Where handed on blocks go: C [m][ldc] and how often each element came. */
+struct handed {
+	const struct problem *p;
+	size_t parts, unit;
+	float *c;
+	unsigned char *times;
+};
+
+static void take(const void *ctx, const struct gemm_block *b)
+{
+	const struct handed *h = ctx;
+	size_t each = h->p->n / h->parts;
+	for (size_t i = 0; i < b->rows; i++)
+		for (size_t q = 0; q < h->parts; q++)
+			for (size_t j = 0; j < b->cols; j++) {
+				size_t at = (b->row + i) * h->p->ldc + q * each + b->col + j;
+				h->c[at] = b->c[i * b->ldc + q * b->pitch + j];
+				h->times[at]++;
+			}
+	if (b->col % h->unit || (b->cols % h->unit && b->col + b->cols != each))
+		for (size_t i = 0; i < b->rows; i++)
+			h->times[(b->row + i) * h->p->ldc]++;
+}
+
+/* Blocks handed on have the bits of a C in memory, and come once. */
+static void test_done(enum dtype t, size_t m, size_t n, size_t k, size_t parts, size_t unit)
+{
+	struct problem p = problem_new(t, m, n, k);
+	size_t bytes = panels_bytes(t, k, n), once = 0;
+	struct panels panels = { t, k, n, mem_alloc(bytes) };
+	panels_pack(&panels, (struct mat){ p.b, DTYPE_F32, 1, k });
+	float *c = product(&p, BIAS, ROWS, ROWS, 0);
+	int good = 1;
+	for (int threads = 1; threads <= 3; threads++) {
+		struct handed h = { &p, parts, unit, xmalloc(m * p.ldc * sizeof *c), xcalloc(m, p.ldc) };
+		memcpy(h.c, p.c0, m * p.ldc * sizeof *c);
+		par_set_threads(threads);
+		gemm(m, (struct mat){ p.a, DTYPE_F32, k, 1 }, &panels,
+			(struct gemm_out){
+				.bias = p.bias, .done = take, .ctx = &h, .parts = parts, .unit = unit });
+		good &= same(&p, c, h.c);
+		for (size_t i = 0; i < m * p.ldc; i++)
+			once += h.times[i] == (i % p.ldc < n);
+		free(h.c);
+		free(h.times);
+	}
+	ok(good, "%s %s %zu x %zu x %zu in blocks of %zu parts, units of %zu: the same bits", kern()->name,
+		dtype_name(t), m, n, k, parts, unit);
+	ok(once == 3 * m * p.ldc, "... each element once, in whole units");
+	free(c);
+	mem_free(panels.p, bytes);
+	problem_free(&p);
+}
+
 int main(void)
 {
 	amx_emu_begin();
@@ -213,11 +267,16 @@ int main(void)
 				test_shape(type, shapes[s][0], shapes[s][1], shapes[s][2]);
 			test_bits(type, 180, 75, 101);
 			test_bits(type, 17, 450, 901);
+			test_done(type, 400, 1056, 40, 1, 1);
+			test_done(type, 200, 1200, 33, 1, 48);
+			test_done(type, 190, 1280, 40, 2, 1);
+			test_done(type, 30, 210, 2100, 3, 7);
 		}
 	}
 	/* More rows than one chunk holds. */
 	kern_select(NULL);
 	test_bits(DTYPE_F32, 1500, 40, 1201);
+	test_bits(DTYPE_BF16, 30, 40, 4500);
 	struct panels none = { DTYPE_F32, 4, 0, NULL };
 	gemm(0, (struct mat){ NULL, DTYPE_F32, 4, 1 }, &none, (struct gemm_out){ 0 });
 	gemm_release();
