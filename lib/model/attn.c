@@ -21,15 +21,16 @@ struct attn {
 	size_t qkv, out; /* linears */
 };
 
+/* Activations, but where it says float. */
 struct attn_state {
-	void *qkv;   /* [T, width], rotated; activations */
-	float *wide; /* the same in f32, as the product gives it; NULL: qkv is f32 */
+	void *qkv;   /* [T, width], rotated */
+	float *wide; /* the same as the product gives it, where norms want that */
 	float *raw;  /* [T, q_width + kv_width]: q and k before their norms */
 	float *q_stat, *k_stat;
-	void *out;              /* [T, q_width], activations */
+	void *out;              /* [T, q_width] */
 	float *lse;             /* [T, heads] */
-	float *dqkv, *dout;     /* backward */
-	void *dqkv_act;         /* dqkv as activations; NULL: it is f32 */
+	void *dout, *dqkv;      /* backward */
+	float *dqkv_wide;       /* dqkv before the norms' way back */
 	struct flash_seq *seqs; /* [T] */
 };
 
@@ -81,24 +82,22 @@ static void attn_place(
 	const struct attn *a = self;
 	struct attn_state *s = state;
 	size_t f = sizeof(float), T = w->tokens;
-	int wide = w->compute != DTYPE_F32;
+	int normed = a->qk_norm != QK_NORM_NONE;
 	s->qkv = area_take_act(kept, w, T, a->width);
-	/* wide belongs to forward, dqkv to backward: they share their room. */
-	float *room = wide || w->train ? area_take(scratch, mul_size(T, a->width), f) : NULL;
-	s->wide = wide ? room : NULL;
 	s->out = area_take_act(kept, w, T, a->q_width);
 	s->seqs = area_take(scratch, T, sizeof *s->seqs);
+	/* The one belongs to forward, the other to backward: they share their room. */
+	s->wide = s->dqkv_wide = normed ? area_take(scratch, mul_size(T, a->width), f) : NULL;
 	if (!w->train)
 		return;
 	s->lse = area_take(kept, mul_size(T, a->shape.heads), f);
-	if (a->qk_norm != QK_NORM_NONE) {
+	if (normed) {
 		s->raw = area_take(kept, mul_size(T, a->q_width + a->kv_width), f);
 		s->q_stat = area_take(kept, mul_size(T, 2 * q_groups(a)), f);
 		s->k_stat = area_take(kept, mul_size(T, 2 * k_groups(a)), f);
 	}
-	s->dqkv = room;
-	s->dqkv_act = wide ? area_take_act(scratch, w, T, a->width) : NULL;
-	s->dout = area_take(scratch, mul_size(T, a->q_width), f);
+	s->dqkv = normed && w->compute == DTYPE_F32 ? s->dqkv_wide : area_take_act(scratch, w, T, a->width);
+	s->dout = area_take_act(scratch, w, T, a->q_width);
 }
 
 /* qkv [T, width] in place. */
@@ -115,21 +114,31 @@ static void norm_qk(const struct attn *a, const struct attn_state *s, const stru
 		qkv + a->q_width, DTYPE_F32, a->width, s->k_stat);
 }
 
-/* Queries and keys of all rows turn, all heads in one go: they stand side by side. Then keys and values
- * become what a cache of 8 bits holds, with or without one, and x [T, width] activations y (NULL: x stays
- * what it is). */
-static void rotate(const struct attn *a, float *x, void *y, const struct pass *p, int inverse)
+/* What works on a block of a product, or on a head. */
+struct attn_call {
+	const struct attn *a;
+	const struct attn_state *s;
+	const struct pass *p;
+};
+
+/* Columns [col, col + n) of row t of what the product gave, whole heads: queries and keys turn. Keys and
+ * values become what a cache of 8 bits holds, with or without one. */
+static void rotate(const struct attn_call *c, size_t t, size_t col, size_t n, float *x)
 {
-	size_t heads = a->shape.heads + a->shape.kv_heads, dim = a->shape.head_dim;
-#pragma omp parallel for if (p->tokens > 1)
-	for (size_t t = 0; t < p->tokens; t++) {
-		if (a->rotate)
-			rope_rotate(x + t * a->width, heads, dim, p->angles + t * dim, inverse);
-		for (size_t h = 0; p->work->kv8 && h < 2 * a->shape.kv_heads; h++)
-			kern()->mx_round(x + t * a->width + a->q_width + h * dim, dim);
-		if (y)
-			act_store(p->work, act_at(p->work, y, t * a->width), x + t * a->width, a->width);
-	}
+	const struct attn *a = c->a;
+	size_t dim = a->shape.head_dim, turned = a->rotate ? a->q_width + a->kv_width : 0;
+	if (col < turned)
+		rope_rotate(x, least(n, turned - col) / dim, dim, c->p->angles + t * dim, 0);
+	for (size_t i = 0; c->p->work->kv8 && i < n; i += dim)
+		if (col + i >= a->q_width)
+			kern()->mx_round(x + i, dim);
+	act_store(c->p->work, act_at(c->p->work, c->s->qkv, t * a->width + col), x, n);
+}
+
+static void rotate_block(const void *ctx, const struct gemm_block *b)
+{
+	for (size_t i = 0; i < b->rows; i++)
+		rotate(ctx, b->row + i, b->col, b->cols, b->c + i * b->ldc);
 }
 
 static struct flash_layout layout(const struct attn *a)
@@ -171,33 +180,74 @@ static void attn_forward(
 {
 	const struct attn *a = self;
 	const struct attn_state *s = state;
-	float *qkv = s->wide ? s->wide : s->qkv;
-	linear_forward(p->work, a->qkv, p->tokens, x, a->hidden, NULL, qkv, a->width);
-	if (a->qk_norm != QK_NORM_NONE)
-		norm_qk(a, s, p, qkv);
-	rotate(a, qkv, s->wide ? s->qkv : NULL, p, 0);
+	struct attn_call c = { a, s, p };
+	if (s->wide) {
+		linear_forward(p->work, a->qkv, p->tokens, x, a->hidden, NULL, s->wide, a->width);
+		norm_qk(a, s, p, s->wide);
+#pragma omp parallel for if (p->tokens > 1)
+		for (size_t t = 0; t < p->tokens; t++)
+			rotate(&c, t, 0, a->width, s->wide + t * a->width);
+	} else {
+		linear_forward_to(p->work, a->qkv, p->tokens, x, a->hidden,
+			(struct sink){ .done = rotate_block, .ctx = &c, .unit = a->shape.head_dim });
+	}
 	attend(a, s, p);
 	linear_forward(p->work, a->out, p->tokens, s->out, a->q_width, from, y, a->hidden);
 }
 
+static void round_dout(const void *ctx, const struct gemm_block *b)
+{
+	const struct attn_call *c = ctx;
+	for (size_t i = 0; i < b->rows; i++)
+		act_store(c->p->work, act_at(c->p->work, c->s->dout, (b->row + i) * c->a->q_width + b->col),
+			b->c + i * b->ldc, b->cols);
+}
+
+/* The gradient of a head turns back. */
+static void store_gradient(
+	const void *ctx, enum flash_grad what, size_t head, size_t row, size_t n, float *x, size_t ldx)
+{
+	const struct attn_call *c = ctx;
+	const struct attn *a = c->a;
+	size_t dim = a->shape.head_dim, at = head * dim;
+	if (what != FLASH_DQ)
+		at += a->q_width + (what == FLASH_DV ? a->kv_width : 0);
+	for (size_t t = row; t < row + n; t++, x += ldx) {
+		if (a->rotate && what != FLASH_DV)
+			rope_rotate(x, 1, dim, c->p->angles + t * dim, 1);
+		if (c->s->dqkv_wide)
+			memcpy(c->s->dqkv_wide + t * a->width + at, x, dim * sizeof *x);
+		else
+			act_store(c->p->work, act_at(c->p->work, c->s->dqkv, t * a->width + at), x, dim);
+	}
+}
+
 static void attend_back(const struct attn *a, const struct attn_state *s, const struct pass *p)
 {
-	const struct work *w = p->work;
-	struct flash_shape shape = shape_in(a, w);
+	struct flash_shape shape = shape_in(a, p->work);
 	struct flash_layout l = layout(a);
-	size_t n = 0;
-	memset(s->dqkv, 0, p->tokens * a->width * sizeof *s->dqkv);
 	for (size_t i = 0; i < p->nseqs; i++) {
 		ASSERT(!p->seqs[i].cache);
 		size_t at = p->first[i] * a->width + a->q_width;
-		s->seqs[n++] = (struct flash_seq){ .row = p->first[i],
+		s->seqs[i] = (struct flash_seq){ .row = p->first[i],
 			.n = p->seqs[i].n,
-			.k = act_at(w, s->qkv, at),
-			.v = act_at(w, s->qkv, at + a->kv_width),
-			.dk = s->dqkv + at,
-			.dv = s->dqkv + at + a->kv_width };
+			.k = act_at(p->work, s->qkv, at),
+			.v = act_at(p->work, s->qkv, at + a->kv_width) };
 	}
-	flash_backward(&shape, &l, s->seqs, n, s->qkv, s->out, s->lse, s->dout, s->dqkv);
+	flash_backward(&shape, &l, s->seqs, p->nseqs, s->qkv, s->out, s->lse, s->dout, store_gradient,
+		&(struct attn_call){ a, s, p });
+}
+
+/* Through the norms of q and k: dqkv from dqkv_wide. */
+static void norm_back(const struct attn *a, const struct attn_state *s, const struct pass *p)
+{
+	size_t ld = a->q_width + a->kv_width, T = p->tokens;
+	float *dq = s->dqkv_wide, *dk = dq + a->q_width;
+	norm_backward(
+		p->work, &a->q_norm, T, q_groups(a), s->raw, ld, s->q_stat, dq, a->width, dq, a->width, 0);
+	norm_backward(p->work, &a->k_norm, T, k_groups(a), s->raw + a->q_width, ld, s->k_stat, dk, a->width,
+		dk, a->width, 0);
+	act_rows(p->work, T, a->width, s->dqkv_wide, s->dqkv);
 }
 
 static void attn_backward(
@@ -205,21 +255,14 @@ static void attn_backward(
 {
 	const struct attn *a = self;
 	const struct attn_state *s = state;
-	size_t raw_ld = a->q_width + a->kv_width, T = p->tokens;
-	int normed = a->qk_norm != QK_NORM_NONE;
-	linear_backward(p->work, a->out, T, s->out, a->q_width, dy, a->hidden, s->dout, a->q_width);
+	size_t T = p->tokens;
+	linear_backward_input_to(p->work, a->out, T, dy, a->hidden,
+		(struct sink){ .done = round_dout, .ctx = &(struct attn_call){ a, s, p } });
+	linear_backward_weight(p->work, a->out, T, s->out, a->q_width, dy, a->hidden);
 	attend_back(a, s, p);
-	rotate(a, s->dqkv, normed ? NULL : s->dqkv_act, p, 1);
-	if (normed) {
-		float *dq = s->dqkv, *dk = s->dqkv + a->q_width;
-		norm_backward(p->work, &a->q_norm, T, q_groups(a), s->raw, raw_ld, s->q_stat, dq, a->width,
-			dq, a->width, 0);
-		norm_backward(p->work, &a->k_norm, T, k_groups(a), s->raw + a->q_width, raw_ld, s->k_stat, dk,
-			a->width, dk, a->width, 0);
-		act_rows(p->work, T, a->width, s->dqkv, s->dqkv_act);
-	}
-	linear_backward(p->work, a->qkv, T, x, a->hidden, s->dqkv_act ? s->dqkv_act : s->dqkv, a->width, dx,
-		a->hidden);
+	if (s->dqkv_wide)
+		norm_back(a, s, p);
+	linear_backward(p->work, a->qkv, T, x, a->hidden, s->dqkv, a->width, dx, a->hidden);
 }
 
 static size_t attn_page_bytes(const void *self, const struct work *w)

@@ -80,13 +80,21 @@ static size_t rows_with_targets(struct session *s, const uint32_t *targets)
 	return n;
 }
 
+static void clear(float *x, size_t rows, size_t n)
+{
+#pragma omp parallel for
+	for (size_t i = 0; i < rows; i++)
+		memset(x + i * n, 0, n * sizeof *x);
+}
+
 void model_head(struct session *s, const struct head_args *a)
 {
 	const struct config *c = s->work.net->config;
 	size_t h = c->hidden, total = rows_with_targets(s, a->targets), head = s->work.net->head;
+	size_t ld = s->dlogits ? act_ld(&s->work, c->vocab) : c->vocab;
 	ASSERT(!a->dlogp || s->work.train);
 	if (a->dlogp)
-		memset(s->dres, 0, s->pass.tokens * h * sizeof *s->dres);
+		clear(s->dres, s->pass.tokens, h);
 	for (size_t at = 0; at < total; at += s->head_rows) {
 		const uint32_t *rows = s->rows + at;
 		size_t m = total - at < s->head_rows ? total - at : s->head_rows;
@@ -97,12 +105,13 @@ void model_head(struct session *s, const struct head_args *a)
 			float *x = s->logits + i * c->vocab;
 			finish_row(a, c->vocab, rows[i], x);
 			if (a->dlogp && s->dlogits)
-				act_store(&s->work, act_at(&s->work, s->dlogits, i * c->vocab), x, c->vocab);
+				act_store(&s->work, act_at(&s->work, s->dlogits, i * ld), x, c->vocab);
 		}
 		if (!a->dlogp)
 			continue;
-		linear_backward(&s->work, head, m, s->picked, h, s->dlogits ? s->dlogits : s->logits,
-			c->vocab, s->dpicked, h);
+		linear_backward(&s->work, head, m, s->picked, h, s->dlogits ? s->dlogits : s->logits, ld,
+			s->dpicked, h);
+#pragma omp parallel for
 		for (size_t i = 0; i < m; i++)
 			memcpy(s->dres + rows[i] * h, s->dpicked + i * h, h * sizeof *s->dres);
 	}

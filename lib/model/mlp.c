@@ -13,13 +13,11 @@ struct mlp {
 	size_t down;
 };
 
-/* Activations, but for what products give. */
+/* Activations. */
 struct mlp_state {
-	void *up;    /* [T, 2I or I]: gate then up */
-	float *wide; /* the same in f32, as the product gives it; NULL: up is f32 */
-	void *act;   /* [T, I]: what goes into down */
-	float *dact; /* [T, I] */
-	void *dup;   /* [T, 2I or I] */
+	void *up;  /* [T, 2I or I]: gate then up */
+	void *act; /* [T, I]: what goes into down; rows are act_ld apart */
+	void *dup; /* as up; rows are act_ld apart */
 };
 
 static void *mlp_build(struct net *n, size_t layer)
@@ -46,16 +44,9 @@ static void mlp_place(
 	const struct mlp *m = self;
 	struct mlp_state *s = state;
 	s->up = area_take_act(kept, w, w->tokens, up_width(m));
-	s->act = area_take_act(scratch, w, w->tokens, m->width);
-	/* wide belongs to forward, dact to backward: they share their room. */
-	int wide = w->compute != DTYPE_F32;
-	size_t width = wide ? up_width(m) : w->train ? m->width : 0;
-	float *room = area_take(scratch, mul_size(w->tokens, width), sizeof(float));
-	s->wide = wide ? room : NULL;
-	if (!w->train)
-		return;
-	s->dact = room;
-	s->dup = area_take_act(scratch, w, w->tokens, up_width(m));
+	s->act = area_take_act(scratch, w, w->tokens, act_ld(w, m->width));
+	if (w->train)
+		s->dup = area_take_act(scratch, w, w->tokens, act_ld(w, up_width(m)));
 }
 
 static void act_forward(const struct mlp *m, float *y, const float *x, size_t n)
@@ -68,35 +59,40 @@ static void act_backward(const struct mlp *m, float *dx, const float *dy, const 
 	(m->act == ACT_SILU ? kern()->silu_back : kern()->gelu_tanh_back)(dx, dy, x, n);
 }
 
-/* n values of up, rounded from what the product gave (wide; NULL: they are there), as f32. */
-static const float *up_load(const struct work *w, void *up, const float *wide, float *buf, size_t n)
+/* What works on a block of a product. */
+struct mlp_call {
+	const struct mlp *m;
+	const struct mlp_state *s;
+	const struct work *w;
+};
+
+/* n values of up, rounded from what the product gave, as f32. */
+static const float *round_up(const struct work *w, void *up, const float *given, float *buf, size_t n)
 {
-	if (wide)
-		act_store(w, up, wide, n);
+	act_store(w, up, given, n);
 	return act_load(w, up, buf, n);
 }
 
-/* Columns [j, j + n) of row t: act from up. */
-static void activate(const struct mlp *m, const struct mlp_state *s, const struct work *w, const float *wide,
-	size_t t, size_t j, size_t n)
+/* Columns [j, j + n) of row t, from what the product gave: up, and act. */
+static void activate(
+	const struct mlp_call *c, size_t t, size_t j, size_t n, const float *gate, const float *up)
 {
 	float a[ACT_CHUNK], buf[ACT_CHUNK];
-	size_t at = t * up_width(m) + j, width = m->width;
-	act_forward(m, a, up_load(w, act_at(w, s->up, at), wide ? wide + at : NULL, buf, n), n);
+	const struct mlp *m = c->m;
+	size_t at = t * up_width(m) + j;
+	act_forward(m, a, round_up(c->w, act_at(c->w, c->s->up, at), gate, buf, n), n);
 	if (m->gated)
-		kern()->mul(a, a,
-			up_load(w, act_at(w, s->up, at + width), wide ? wide + at + width : NULL, buf, n), n);
-	act_store(w, act_at(w, s->act, t * width + j), a, n);
+		kern()->mul(a, a, round_up(c->w, act_at(c->w, c->s->up, at + m->width), up, buf, n), n);
+	act_store(c->w, act_at(c->w, c->s->act, t * act_ld(c->w, m->width) + j), a, n);
 }
 
-/* act [T, I] from up [T, ...]. Made again for backward: that is cheaper than to keep it. */
-static void activate_all(const struct mlp *m, const struct mlp_state *s, const struct work *w,
-	const float *wide, size_t tokens)
+static void activate_block(const void *ctx, const struct gemm_block *b)
 {
-#pragma omp parallel for if (tokens > 1)
-	for (size_t t = 0; t < tokens; t++)
-		for (size_t j = 0; j < m->width; j += ACT_CHUNK)
-			activate(m, s, w, wide, t, j, m->width - j < ACT_CHUNK ? m->width - j : ACT_CHUNK);
+	for (size_t i = 0; i < b->rows; i++)
+		for (size_t j = 0; j < b->cols; j += ACT_CHUNK) {
+			const float *x = b->c + i * b->ldc + j;
+			activate(ctx, b->row + i, b->col + j, least(ACT_CHUNK, b->cols - j), x, x + b->pitch);
+		}
 }
 
 static void mlp_forward(
@@ -104,40 +100,43 @@ static void mlp_forward(
 {
 	const struct mlp *m = self;
 	const struct mlp_state *s = state;
-	size_t width = up_width(m);
-	float *up = s->wide ? s->wide : s->up;
-	linear_forward(p->work, m->up, p->tokens, x, m->hidden, NULL, up, width);
-	activate_all(m, s, p->work, s->wide, p->tokens);
-	linear_forward(p->work, m->down, p->tokens, s->act, m->width, from, y, m->hidden);
+	struct work *w = p->work;
+	struct mlp_call c = { m, s, w };
+	linear_forward_to(w, m->up, p->tokens, x, m->hidden,
+		(struct sink){ .done = activate_block, .ctx = &c, .parts = m->gated ? 2 : 1 });
+	linear_forward(w, m->down, p->tokens, s->act, act_ld(w, m->width), from, y, m->hidden);
 }
 
-/* Columns [j, j + n) of row t: with a = act(g), h = a u: du = dh a, dg = dh u act'(g). */
-static void activate_back(
-	const struct mlp *m, const struct mlp_state *s, const struct work *w, size_t t, size_t j, size_t n)
+/* Columns [j, j + n) of row t, dh the gradient of h: with a = act(g), h = a u: du = dh a, dg = dh u act'(g).
+ * And h once more: that is cheaper than to keep it. */
+static void activate_back(const struct mlp_call *c, size_t t, size_t j, size_t n, const float *dh)
 {
 	const struct kern *q = kern();
+	const struct mlp *m = c->m;
+	const struct work *w = c->w;
 	float a[ACT_CHUNK], d[ACT_CHUNK], gbuf[ACT_CHUNK], ubuf[ACT_CHUNK];
-	size_t at = t * up_width(m) + j;
-	const float *g = act_load(w, act_at(w, s->up, at), gbuf, n), *dh = s->dact + t * m->width + j;
+	size_t at = t * up_width(m) + j, to = t * act_ld(w, up_width(m)) + j;
+	const float *g = act_load(w, act_at(w, c->s->up, at), gbuf, n);
+	act_forward(m, a, g, n);
 	if (m->gated) {
-		const float *u = act_load(w, act_at(w, s->up, at + m->width), ubuf, n);
-		act_forward(m, a, g, n);
+		const float *u = act_load(w, act_at(w, c->s->up, at + m->width), ubuf, n);
 		q->mul(d, a, dh, n);
-		act_store(w, act_at(w, s->dup, at + m->width), d, n);
+		act_store(w, act_at(w, c->s->dup, to + m->width), d, n);
 		q->mul(d, dh, u, n);
+		q->mul(a, a, u, n);
 		dh = d;
 	}
+	act_store(w, act_at(w, c->s->act, t * act_ld(w, m->width) + j), a, n);
 	act_backward(m, a, dh, g, n);
-	act_store(w, act_at(w, s->dup, at), a, n);
+	act_store(w, act_at(w, c->s->dup, to), a, n);
 }
 
-static void activate_back_all(
-	const struct mlp *m, const struct mlp_state *s, const struct work *w, size_t tokens)
+static void activate_back_block(const void *ctx, const struct gemm_block *b)
 {
-#pragma omp parallel for
-	for (size_t t = 0; t < tokens; t++)
-		for (size_t j = 0; j < m->width; j += ACT_CHUNK)
-			activate_back(m, s, w, t, j, m->width - j < ACT_CHUNK ? m->width - j : ACT_CHUNK);
+	for (size_t i = 0; i < b->rows; i++)
+		for (size_t j = 0; j < b->cols; j += ACT_CHUNK)
+			activate_back(ctx, b->row + i, b->col + j, least(ACT_CHUNK, b->cols - j),
+				b->c + i * b->ldc + j);
 }
 
 static void mlp_backward(
@@ -145,10 +144,12 @@ static void mlp_backward(
 {
 	const struct mlp *m = self;
 	const struct mlp_state *s = state;
-	activate_all(m, s, p->work, NULL, p->tokens);
-	linear_backward(p->work, m->down, p->tokens, s->act, m->width, dy, m->hidden, s->dact, m->width);
-	activate_back_all(m, s, p->work, p->tokens);
-	linear_backward(p->work, m->up, p->tokens, x, m->hidden, s->dup, up_width(m), dx, m->hidden);
+	struct work *w = p->work;
+	struct mlp_call c = { m, s, w };
+	linear_backward_input_to(w, m->down, p->tokens, dy, m->hidden,
+		(struct sink){ .done = activate_back_block, .ctx = &c });
+	linear_backward_weight(w, m->down, p->tokens, s->act, act_ld(w, m->width), dy, m->hidden);
+	linear_backward(w, m->up, p->tokens, x, m->hidden, s->dup, act_ld(w, up_width(m)), dx, m->hidden);
 }
 
 static size_t mlp_page_bytes(const void *self, const struct work *w)

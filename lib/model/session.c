@@ -72,7 +72,7 @@ static void place(struct session *s, struct area *a, struct area *scratch)
 		s->dpicked = take(a, s->head_rows, h);
 		if (s->work.compute != DTYPE_F32) {
 			s->dy_act = area_take_act(a, &s->work, T, h);
-			s->dlogits = area_take_act(a, &s->work, s->head_rows, c->vocab);
+			s->dlogits = area_take_act(a, &s->work, s->head_rows, act_ld(&s->work, c->vocab));
 		}
 	}
 	place_steps(s, a, scratch);

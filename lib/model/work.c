@@ -77,6 +77,11 @@ static struct mat act_mat(const struct work *w, const void *x, size_t rs, size_t
 	return (struct mat){ x, w->compute, rs, cs };
 }
 
+size_t act_ld(const struct work *w, size_t n)
+{
+	return n * dtype_size(w->compute) % 2048 ? n : n + 64 / dtype_size(w->compute);
+}
+
 /* --- panels --- */
 
 static size_t place_panels(struct packed *p, enum dtype t, const struct linear *l, int turned, struct area *a)
@@ -89,13 +94,14 @@ static size_t place_panels(struct packed *p, enum dtype t, const struct linear *
 	return bytes;
 }
 
-static void place_parts(const struct work *w, struct packed *p, const struct linear *l, struct area *a)
+/* Whether there are quantised parts. */
+static int place_parts(const struct work *w, struct packed *p, const struct linear *l, struct area *a)
 {
 	struct linear_part parts[PARTS_MOST];
 	size_t n = w->model ? linear_parts(w->model, l, parts) : 0;
 	if (!n) {
 		place_panels(p, w->compute, l, 0, a);
-		return;
+		return 0;
 	}
 	if (p)
 		*p = (struct packed){ .nparts = n };
@@ -106,6 +112,19 @@ static void place_parts(const struct work *w, struct packed *p, const struct lin
 			p->part_panels[i] = at;
 		}
 	}
+	return 1;
+}
+
+/* Every linear map's panels, and room for what quantised ones give: the head's is its caller's. */
+static void place_all(struct work *w, struct area *a)
+{
+	const struct net *n = w->net;
+	size_t widest = 0;
+	w->forward = area_take(a, n->nlinears, sizeof *w->forward);
+	for (size_t i = 0; i < n->nlinears; i++)
+		if (place_parts(w, w->forward ? &w->forward[i] : NULL, &n->linears[i], a) && i != n->head)
+			widest = most(widest, n->linears[i].out);
+	w->given = area_take(a, mul_size(w->tokens, widest), sizeof *w->given);
 }
 
 /* Room for the widest of all linear maps. */
@@ -129,9 +148,7 @@ void work_place(struct work *w, struct area *a)
 	size_t widest = n->config->hidden;
 	w->backward = NULL;
 	if (!w->train) {
-		w->forward = area_take(a, n->nlinears, sizeof *w->forward);
-		for (size_t i = 0; i < n->nlinears; i++)
-			place_parts(w, w->forward ? &w->forward[i] : NULL, &n->linears[i], a);
+		place_all(w, a);
 		return;
 	}
 	w->forward = place_shared(w, 0, a);
@@ -196,33 +213,84 @@ void work_pack(struct work *w)
 
 /* --- linear maps --- */
 
-void linear_forward(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const float *from,
-	float *y, size_t ldy)
+/* Products with the quantised parts of a linear map's weights. */
+static void multiply_parts(struct work *w, const struct packed *p, size_t rows, struct mat a,
+	const float *bias, const float *from, float *y, size_t ldy)
 {
-	const struct linear *l = &w->net->linears[linear];
-	struct packed *at = &w->forward[w->train ? 0 : linear];
-	const struct panels *p = pack(w, at, linear, 0);
-	const float *bias = l->bias == NO_OFFSET ? NULL : work_weight(w, l->bias);
-	struct mat a = act_mat(w, x, ldx, 1);
-	if (!at->nparts)
-		gemm(rows, a, p, (struct gemm_out){ y, ldy, from, ldy, bias });
-	for (size_t i = 0; i < at->nparts; i++) {
-		struct qpanels b = part_panels(w, at, i);
-		size_t j = at->parts[i].at;
+	for (size_t i = 0; i < p->nparts; i++) {
+		struct qpanels b = part_panels(w, p, i);
+		size_t j = p->parts[i].at;
 		qgemm(rows, a, &b,
 			(struct gemm_out){ y + j, ldy, from ? from + j : NULL, ldy, bias ? bias + j : NULL });
 	}
 }
 
-void linear_backward(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const void *dy,
-	size_t lddy, float *dx, size_t lddx)
+static struct gemm_out to_sink(struct sink to)
+{
+	return (struct gemm_out){ .done = to.done, .ctx = to.ctx, .parts = to.parts, .unit = to.unit };
+}
+
+static const float *bias_of(const struct work *w, const struct linear *l)
+{
+	return l->bias == NO_OFFSET ? NULL : work_weight(w, l->bias);
+}
+
+void linear_forward(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const float *from,
+	float *y, size_t ldy)
+{
+	struct packed *at = &w->forward[w->train ? 0 : linear];
+	const struct panels *p = pack(w, at, linear, 0);
+	const float *bias = bias_of(w, &w->net->linears[linear]);
+	struct mat a = act_mat(w, x, ldx, 1);
+	if (at->nparts)
+		multiply_parts(w, at, rows, a, bias, from, y, ldy);
+	else
+		gemm(rows, a, p, (struct gemm_out){ y, ldy, from, ldy, bias });
+}
+
+void linear_forward_to(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, struct sink to)
 {
 	const struct linear *l = &w->net->linears[linear];
-	if (dx)
-		gemm(rows, act_mat(w, dy, lddy, 1), pack(w, w->backward, linear, 1),
-			(struct gemm_out){ .c = dx, .ldc = lddx });
+	struct packed *at = &w->forward[w->train ? 0 : linear];
+	const struct panels *p = pack(w, at, linear, 0);
+	struct mat a = act_mat(w, x, ldx, 1);
+	if (!at->nparts) {
+		struct gemm_out o = to_sink(to);
+		o.bias = bias_of(w, l);
+		gemm(rows, a, p, o);
+		return;
+	}
+	multiply_parts(w, at, rows, a, bias_of(w, l), NULL, w->given, l->out);
+	size_t each = l->out / most(1, to.parts);
+#pragma omp parallel for if (rows > 1)
+	for (size_t i = 0; i < rows; i++)
+		to.done(to.ctx, &(struct gemm_block){ i, 1, 0, each, w->given + i * l->out, l->out, each });
+}
+
+static void input_gradient(
+	struct work *w, size_t linear, size_t rows, const void *dy, size_t lddy, struct gemm_out o)
+{
+	gemm(rows, act_mat(w, dy, lddy, 1), pack(w, w->backward, linear, 1), o);
+}
+
+void linear_backward_input(
+	struct work *w, size_t linear, size_t rows, const void *dy, size_t lddy, float *dx, size_t lddx)
+{
+	input_gradient(w, linear, rows, dy, lddy, (struct gemm_out){ .c = dx, .ldc = lddx });
+}
+
+void linear_backward_input_to(
+	struct work *w, size_t linear, size_t rows, const void *dy, size_t lddy, struct sink to)
+{
+	input_gradient(w, linear, rows, dy, lddy, to_sink(to));
+}
+
+void linear_backward_weight(
+	struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const void *dy, size_t lddy)
+{
 	/* The gradient has the weight's layout: its rows are outputs, or inputs where W is stored [in, out].
 	 */
+	const struct linear *l = &w->net->linears[linear];
 	int transposed = l->cs != 1;
 	struct mat xt = act_mat(w, x, 1, ldx), yt = act_mat(w, dy, 1, lddy); /* [in, rows], [out, rows] */
 	struct mat down = transposed ? xt : yt, across = transposed ? yt : xt;
@@ -238,6 +306,13 @@ void linear_backward(struct work *w, size_t linear, size_t rows, const void *x, 
 		(struct gemm_out){ .c = dw, .ldc = ld, .from = dw, .ldfrom = ld });
 	if (l->bias != NO_OFFSET)
 		add_rows(w, rows, l->out, dy, lddy, work_grad(w, l->bias));
+}
+
+void linear_backward(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const void *dy,
+	size_t lddy, float *dx, size_t lddx)
+{
+	linear_backward_input(w, linear, rows, dy, lddy, dx, lddx);
+	linear_backward_weight(w, linear, rows, x, ldx, dy, lddy);
 }
 
 /* --- sums over rows --- */

@@ -40,6 +40,7 @@ struct work {
 	/* Without training, each linear map keeps its panels [nlinears]. In training the weights move anyway:
 	 * there is one place for each direction, packed when another map's turn comes. */
 	struct packed *forward, *backward;
+	float *given;       /* [tokens, widest out]: what quantised products give, before it is handed on */
 	struct panels rows; /* the row-side operand of a weight gradient */
 	size_t rows_bytes;
 	float *partial; /* [chunks of rows, widest sum] */
@@ -60,6 +61,9 @@ const float *act_load(const struct work *w, const void *x, float *buf, size_t n)
 void act_store(const struct work *w, void *y, const float *x, size_t n);
 /* Columns that elementwise work takes at a time. */
 #define ACT_CHUNK 512
+/* From row to row of activations n wide that products read: rows a multiple of 2 KiB apart would share few
+ * sets of the caches. */
+size_t act_ld(const struct work *w, size_t n);
 /* x [rows, n] (f32) as activations: itself, or rounded into y. */
 const void *act_rows(const struct work *w, size_t rows, size_t n, const float *x, void *y);
 
@@ -71,8 +75,21 @@ float *work_grad(const struct work *w, size_t offset);
  * and y stand in rows of ldy. y may be from. */
 void linear_forward(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const float *from,
 	float *y, size_t ldy);
-/* dx [rows, in] (f32, overwritten; NULL: not wanted) = dy W; dW += dy^T x; db += column sums of dy. x and dy
- * are activations. */
+/* The same without `from`; what it gives is handed on, a block at a time (gemm.h). */
+struct sink {
+	gemm_done *done;
+	const void *ctx;
+	size_t parts, unit;
+};
+void linear_forward_to(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, struct sink to);
+/* Back, x and dy are activations: dx [rows, in] (f32, overwritten) = dy W, which may be handed on as well;
+ * dW += dy^T x, db += column sums of dy; or both, dx before dW. */
+void linear_backward_input(
+	struct work *w, size_t linear, size_t rows, const void *dy, size_t lddy, float *dx, size_t lddx);
+void linear_backward_input_to(
+	struct work *w, size_t linear, size_t rows, const void *dy, size_t lddy, struct sink to);
+void linear_backward_weight(
+	struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const void *dy, size_t lddy);
 void linear_backward(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const void *dy,
 	size_t lddy, float *dx, size_t lddx);
 

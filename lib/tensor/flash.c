@@ -16,6 +16,7 @@
  */
 #define B FLASH_BLOCK
 #define ROWS 256 /* query rows of a forward task, over all heads of a group */
+#define HIGH 64  /* query rows that a block of keys meets at a time, going back */
 /* A running maximum before the first key; finite, so that differences are no NaN. */
 #define NOTHING (-1e30f)
 
@@ -140,13 +141,13 @@ static void pack_turned(const struct math *x, void *y, const void *from, size_t 
 			d, keys > j ? least(keys - j, x->nr) : 0);
 }
 
-/* y: panels [dw / nr][deep(high)][nr] of `from`, of type t, of which `rows` are filled. */
-static void pack_plain(const struct math *x, void *y, size_t high, const void *from, enum dtype t,
-	size_t stride, size_t d, size_t rows)
+/* y: panels [dw / nr][deep(high)][nr] of `from`, of which `rows` are filled. */
+static void pack_plain(
+	const struct math *x, void *y, size_t high, const void *from, size_t stride, size_t d, size_t rows)
 {
 	for (size_t j = 0; j < d; j += x->nr)
-		pack(x, element(x, y, j * deep(x, high)), x->nr, (const char *)from + j * dtype_size(t), t,
-			stride, 1, rows, least(d - j, x->nr));
+		pack(x, element(x, y, j * deep(x, high)), x->nr, element(x, from, j), x->t, stride, 1, rows,
+			least(d - j, x->nr));
 }
 
 /* The left side of a tile, in units of the tile functions (kern.h). */
@@ -393,7 +394,7 @@ static void append(const struct math *x, const struct flash_layout *l, const str
 		} else {
 			n = least(B, end - p);
 			pack_turned(x, keys, k, l->kv_stride, d, n);
-			pack_plain(x, values, B, v, x->t, l->kv_stride, d, n);
+			pack_plain(x, values, B, v, l->kv_stride, d, n);
 		}
 		p += n;
 	}
@@ -535,7 +536,7 @@ static void job_block(struct job *t, size_t first)
 	size_t stride = t->l->kv_stride, at = first * stride + t->kv_head * t->l->kv_head_stride,
 	       keys = least(B, f->n - first);
 	pack_turned(&t->x, t->kp, element(&t->x, f->k, at), stride, t->d, keys);
-	pack_plain(&t->x, t->vp, B, element(&t->x, f->v, at), t->x.t, stride, t->d, keys);
+	pack_plain(&t->x, t->vp, B, element(&t->x, f->v, at), stride, t->d, keys);
 }
 
 static void job_run(struct job *t, const void *q, void *out, float *lse)
@@ -616,105 +617,129 @@ struct back {
 	const struct flash_seq *f;
 	struct math x;
 	size_t kv_head, d, dw;
-	size_t high; /* rows of a block of queries: whole tiles, about B, even */
+	size_t high; /* rows of a block of queries: whole tiles, about HIGH, even */
 	/* Of one head's queries: turned for tiles as A, and a block's plain panels as B; sums. */
 	void *qa, *da, *qb, *db;
 	float *dq, *delta, *lse;
-	/* Of one block of keys: turned, and plain panels; sums. */
+	float *dk, *dv; /* sums over the kv head's heads */
+	/* Of one block of keys: turned, and plain panels. */
 	void *kt, *vt, *kb;
-	float *dk, *dv;
 	/* Of one pair of blocks: P and dS [high][B], and one of them in bf16. */
 	float *p, *ds;
 	void *half;
-	float *wide; /* a row of out */
+	float *o, *dout; /* a row of out and dout */
+};
+
+/* A pair of blocks: keys [first, first + keys) and queries [i, i + rows), of which those before the `from`th
+ * see no key. */
+struct pair {
+	size_t first, keys, i, from, rows;
 };
 
 static size_t back_scratch(struct back *t, size_t n, float *base)
 {
 	size_t mr = t->x.mr, at = 0;
-	t->high = most(1, B / (2 * mr)) * 2 * mr;
+	t->high = most(1, HIGH / (2 * mr)) * 2 * mr;
 	t->qa = take(base, &at, n * (t->d + 1));
 	t->da = take(base, &at, n * (t->d + 1));
 	t->qb = take(base, &at, (n + 1) * t->dw);
 	t->db = take(base, &at, (n + 1) * t->dw);
 	t->dq = take(base, &at, n * t->dw);
+	t->dk = take(base, &at, n * t->dw);
+	t->dv = take(base, &at, n * t->dw);
 	t->delta = take(base, &at, n);
 	t->lse = take(base, &at, n);
 	t->kt = take(base, &at, B * (t->d + 1));
 	t->vt = take(base, &at, B * (t->d + 1));
 	t->kb = take(base, &at, B * t->dw);
-	t->dk = take(base, &at, B * t->dw);
-	t->dv = take(base, &at, B * t->dw);
 	t->p = take(base, &at, t->high * B);
 	t->ds = take(base, &at, t->high * B);
 	t->half = take(base, &at, (t->high / 2 + 1) * B);
-	t->wide = take(base, &at, t->d);
+	t->o = take(base, &at, t->d);
+	t->dout = take(base, &at, t->d);
 	return at;
 }
 
+/* d values as f32: in place, or in buf. */
+static const float *as_f32(const struct math *x, const void *from, float *buf, size_t d)
+{
+	if (!x->half)
+		return from;
+	x->kn->of_bf16(buf, from, d);
+	return buf;
+}
+
 static void back_pack_head(
-	struct back *t, size_t h, const void *q, const void *out, const float *lse, const float *dout)
+	struct back *t, size_t h, const void *q, const void *out, const float *lse, const void *dout)
 {
 	const struct math *x = &t->x;
 	size_t n = t->f->n, stride = t->l->q_stride, step = t->l->out_stride ? t->l->out_stride : stride;
 	q = element(x, q, t->f->row * stride + h * t->l->q_head_stride);
 	out = element(x, out, out_at(t->l, t->f->row, h));
-	dout += out_at(t->l, t->f->row, h);
+	dout = element(x, dout, out_at(t->l, t->f->row, h));
 	for (size_t i = 0; i < n; i += x->mr) {
 		size_t m = least(x->mr, n - i);
 		pack_left(x, element(x, t->qa, i * deep(x, t->d)), m, element(x, q, i * stride), x->t, 1,
 			stride, t->d);
-		pack_left(x, element(x, t->da, i * deep(x, t->d)), m, dout + i * step, DTYPE_F32, 1, step,
-			t->d);
+		pack_left(x, element(x, t->da, i * deep(x, t->d)), m, element(x, dout, i * step), x->t, 1,
+			step, t->d);
 	}
 	for (size_t i = 0; i < n; i += t->high) {
 		size_t rows = least(t->high, n - i);
-		pack_plain(x, element(x, t->qb, i * t->dw), rows, element(x, q, i * stride), x->t, stride,
-			t->d, rows);
 		pack_plain(
-			x, element(x, t->db, i * t->dw), rows, dout + i * step, DTYPE_F32, step, t->d, rows);
+			x, element(x, t->qb, i * t->dw), rows, element(x, q, i * stride), stride, t->d, rows);
+		pack_plain(
+			x, element(x, t->db, i * t->dw), rows, element(x, dout, i * step), step, t->d, rows);
 	}
 	for (size_t i = 0; i < n; i++) {
-		const float *o = element(x, out, i * step);
-		if (x->half) {
-			x->kn->of_bf16(t->wide, element(x, out, i * step), t->d);
-			o = t->wide;
-		}
-		t->delta[i] = x->kn->dot(o, dout + i * step, t->d);
+		const float *o = as_f32(x, element(x, out, i * step), t->o, t->d);
+		t->delta[i] = x->kn->dot(o, as_f32(x, element(x, dout, i * step), t->dout, t->d), t->d);
 		t->lse[i] = lse[(t->f->row + i) * t->s->heads + h];
 	}
 	memset(t->dq, 0, n * t->dw * sizeof *t->dq);
 }
 
-/* P and dS of queries [i, i + rows) and the keys from `first`, and dq of them. */
-static void back_scores(struct back *t, size_t i, size_t rows, size_t first, size_t keys)
+/* Rows [z, z + m) of P and dS of a pair, and dq of them. Panels of keys that no row sees are zero. */
+static void back_rows(struct back *t, const struct pair *b, size_t z, size_t m)
 {
 	const struct math *x = &t->x;
-	int whole = view_of(t->s, t->f, i).hi >= first + B && view_of(t->s, t->f, i + rows - 1).lo <= first;
-	for (size_t z = 0; z < rows; z += x->mr) {
-		size_t m = least(x->mr, rows - z), a = (i + z) * deep(x, t->d);
-		float *p = t->p + z * B, *ds = t->ds + z * B;
-		scores(x, p, packed(x, element(x, t->qa, a), m, t->d), t->kt, t->d, B, m);
-		scores(x, ds, packed(x, element(x, t->da, a), m, t->d), t->vt, t->d, B, m);
-		for (size_t y = 0; y < m; y++) {
-			size_t r = i + z + y;
-			if (!whole)
-				mask(p + y * B, first, view_of(t->s, t->f, r));
-			x->kn->softmax_back(p + y * B, ds + y * B, B, t->s->scale, t->lse[r], t->delta[r]);
-		}
-		gather(x, t->dq + (i + z) * t->dw, as_rows(x, ds, t->half, m), t->kb, t->dw, keys, keys, m);
+	struct view top = view_of(t->s, t->f, b->i + z), end = view_of(t->s, t->f, b->i + z + m - 1);
+	size_t a = (b->i + z) * deep(x, t->d), seen = least(b->keys, end.hi - b->first);
+	size_t wide = div_up(seen, x->nr) * x->nr;
+	float *p = t->p + z * B, *ds = t->ds + z * B;
+	int whole = top.hi >= b->first + B && end.lo <= b->first;
+	scores(x, p, packed(x, element(x, t->qa, a), m, t->d), t->kt, t->d, wide, m);
+	scores(x, ds, packed(x, element(x, t->da, a), m, t->d), t->vt, t->d, wide, m);
+	for (size_t y = 0; y < m; y++, p += B, ds += B) {
+		size_t r = b->i + z + y;
+		if (!whole)
+			mask(p, b->first, view_of(t->s, t->f, r));
+		x->kn->softmax_back(p, ds, wide, t->s->scale, t->lse[r], t->delta[r]);
+		memset(p + wide, 0, (B - wide) * sizeof *p);
+		memset(ds + wide, 0, (B - wide) * sizeof *ds);
 	}
+	gather(x, t->dq + (b->i + z) * t->dw, as_rows(x, t->ds + z * B, t->half, m), t->kb, t->dw, seen,
+		b->keys, m);
 }
 
-/* sum[keys][dw] += w^T y, w [rows][B], y plain panels. */
-static void back_gather(
-	struct back *t, float *sum, const float *w, const void *plain, size_t rows, size_t keys)
+/* sum[keys][dw] += w^T y, w [rows][B], y plain panels. A key's sum begins with the first query that sees it.
+ */
+static void back_gather(struct back *t, const struct pair *b, float *sum, const float *w, const void *plain)
 {
 	const struct math *x = &t->x;
-	struct left turned = as_columns(x, w, t->half, rows);
-	for (size_t j = 0; j < keys; j += x->mr)
-		gather(x, sum + j * t->dw, from_row(x, turned, j), plain, t->dw, rows, rows,
-			least(x->mr, keys - j));
+	size_t rows = b->rows - b->from;
+	struct left turned = as_columns(x, w + b->from * B, t->half, rows);
+	for (size_t j = 0; j < b->keys; j += x->mr) {
+		size_t sees = b->first + j, begin = b->i + b->from, skip = 0;
+		if (!t->s->not_causal && sees > begin)
+			skip = (sees - begin) / 2 * 2;
+		if (skip >= rows)
+			break;
+		struct left a = from_row(x, turned, j);
+		a.p = element(x, a.p, skip * a.aks);
+		gather(x, sum + j * t->dw, a, element(x, plain, (b->from + skip) * x->nr), t->dw, rows - skip,
+			b->rows, least(x->mr, b->keys - j));
+	}
 }
 
 static void back_keys(struct back *t, size_t first)
@@ -724,41 +749,58 @@ static void back_keys(struct back *t, size_t first)
 	size_t at = first * stride + t->kv_head * t->l->kv_head_stride;
 	pack_turned(x, t->kt, element(x, t->f->k, at), stride, t->d, keys);
 	pack_turned(x, t->vt, element(x, t->f->v, at), stride, t->d, keys);
-	pack_plain(x, t->kb, keys, element(x, t->f->k, at), x->t, stride, t->d, keys);
-	memset(t->dk, 0, keys * t->dw * sizeof *t->dk);
-	memset(t->dv, 0, keys * t->dw * sizeof *t->dv);
+	pack_plain(x, t->kb, keys, element(x, t->f->k, at), stride, t->d, keys);
 	for (size_t i = t->s->not_causal ? 0 : first / t->high * t->high; i < n; i += t->high) {
-		size_t rows = least(t->high, n - i);
+		struct pair b = { first, keys, i, 0, least(t->high, n - i) };
 		if (view_of(t->s, t->f, i).lo >= first + keys)
 			break;
-		back_scores(t, i, rows, first, keys);
-		back_gather(t, t->dv, t->p, element(x, t->db, i * t->dw), rows, keys);
-		back_gather(t, t->dk, t->ds, element(x, t->qb, i * t->dw), rows, keys);
-	}
-	for (size_t j = 0; j < keys; j++) {
-		x->kn->axpy(t->f->dk + at + j * stride, t->s->scale, t->dk + j * t->dw, t->d);
-		x->kn->add(t->f->dv + at + j * stride, t->dv + j * t->dw, t->d);
+		/* Whole tiles, and an even number of rows. */
+		if (!t->s->not_causal && first > i)
+			b.from = (first - i) / (2 * x->mr) * 2 * x->mr;
+		for (size_t z = b.from; z < b.rows; z += x->mr)
+			back_rows(t, &b, z, least(x->mr, b.rows - z));
+		back_gather(t, &b, t->dv + first * t->dw, t->p, element(x, t->db, i * t->dw));
+		back_gather(t, &b, t->dk + first * t->dw, t->ds, element(x, t->qb, i * t->dw));
 	}
 }
 
-static void back_run(
-	struct back *t, const void *q, const void *out, const float *lse, const float *dout, float *dq)
+/* What a call of flash_backward reads and where its results go. */
+struct back_args {
+	const void *q, *out, *dout;
+	const float *lse;
+	flash_store *store;
+	const void *ctx;
+};
+
+static void back_store(
+	const struct back *t, const struct back_args *a, enum flash_grad what, size_t head, float *x)
 {
-	size_t group = t->s->heads / t->s->kv_heads;
+	for (size_t i = 0; what != FLASH_DV && i < t->f->n; i++)
+		t->x.kn->scale(x + i * t->dw, t->s->scale, x + i * t->dw, t->d);
+	a->store(a->ctx, what, head, t->f->row, t->f->n, x, t->dw);
+}
+
+static void back_run(struct back *t, const struct back_args *a)
+{
+	size_t group = t->s->heads / t->s->kv_heads, bytes = t->f->n * t->dw * sizeof(float);
+	memset(t->dk, 0, bytes);
+	memset(t->dv, 0, bytes);
 	for (size_t h = t->kv_head * group; h < (t->kv_head + 1) * group; h++) {
-		size_t at = t->f->row * t->l->q_stride + h * t->l->q_head_stride;
-		back_pack_head(t, h, q, out, lse, dout);
+		back_pack_head(t, h, a->q, a->out, a->lse, a->dout);
 		for (size_t first = 0; first < t->f->n; first += B)
 			back_keys(t, first);
-		for (size_t i = 0; i < t->f->n; i++)
-			kern()->scale(dq + at + i * t->l->q_stride, t->s->scale, t->dq + i * t->dw, t->d);
+		back_store(t, a, FLASH_DQ, h, t->dq);
 	}
+	back_store(t, a, FLASH_DK, t->kv_head, t->dk);
+	back_store(t, a, FLASH_DV, t->kv_head, t->dv);
 }
 
 void flash_backward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
-	size_t nseqs, const void *q, const void *out, const float *lse, const float *dout, float *dq)
+	size_t nseqs, const void *q, const void *out, const float *lse, const void *dout, flash_store *store,
+	const void *ctx)
 {
 	ASSERT(s->kv_heads && s->heads % s->kv_heads == 0 && s->scale > 0);
+	struct back_args args = { q, out, dout, lse, store, ctx };
 	size_t longest = 0;
 	for (size_t i = 0; i < nseqs; i++) {
 		ASSERT(seqs[i].past == 0);
@@ -778,7 +820,7 @@ void flash_backward(const struct flash_shape *s, const struct flash_layout *l, c
 			t.f = &seqs[u / s->kv_heads];
 			t.kv_head = u % s->kv_heads;
 			back_scratch(&t, longest, my_part(part));
-			back_run(&t, q, out, lse, dout, dq);
+			back_run(&t, &args);
 		}
 		math_end(&proto.x);
 	}

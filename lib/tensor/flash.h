@@ -5,7 +5,7 @@
  * Keys are walked in blocks of FLASH_BLOCK counted from the sequence's first token, with a running maximum:
  * one query or a thousand, cached or not, give the same bits. Parallel inside, forward over (sequence, kv
  * head, chunk of queries), backward over (sequence, kv head); each output element belongs to one thread. Call
- * from one thread. dout and what backward gives are f32.
+ * from one thread.
  *
  * A past is kept as products read it: pages of FLASH_BLOCK positions, packed once, when they come, and read
  * for every token after them as they lie. A page belongs to whoever caches: several sequences may read one
@@ -22,9 +22,10 @@
 struct flash_shape {
 	/* heads % kv_heads == 0; query head h reads kv head h / (heads / kv_heads) */
 	size_t heads, kv_heads, head_dim;
-	float scale;    /* of the scores; above 0 */
-	size_t window;  /* 0, or how many keys a query sees, itself included */
-	enum dtype t;   /* of q, k, v and out, and the arithmetic of products: f32 or bf16; sums are f32 */
+	float scale;   /* of the scores; above 0 */
+	size_t window; /* 0, or how many keys a query sees, itself included */
+	enum dtype
+		t; /* of q, k, v, out and dout, and the arithmetic of products: f32 or bf16; sums are f32 */
 	int not_causal; /* 0: query i sees keys <= i */
 	int kv8;        /* pages hold the 8-bit code of kern_mx.h; k and v are rounded to it: same bits */
 };
@@ -41,11 +42,10 @@ struct flash_seq {
 	 * FLASH_BLOCK, of which flash_page_bytes from `at` on are this layer's. */
 	char *const *pages;
 	size_t at;
-	float *dk, *dv; /* backward only (past == 0), same layout, accumulated into */
 };
 
 struct flash_layout {
-	size_t q_stride, q_head_stride; /* row r, head h of q and dq: r * q_stride + h * q_head_stride */
+	size_t q_stride, q_head_stride; /* row r, head h of q: r * q_stride + h * q_head_stride */
 	size_t kv_stride, kv_head_stride;
 	size_t out_stride, out_head_stride; /* of out and dout; 0: as q's */
 };
@@ -57,9 +57,15 @@ size_t flash_page_bytes(const struct flash_shape *s);
  * kept). */
 void flash_forward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
 	size_t nseqs, const void *q, void *out, float *lse);
-/* dq (overwritten), dk, dv (accumulated) from dout, with what forward saved. */
+/* Takes the gradient of one head of q, k or v, rows [row, row + n): x [n][ldx], head_dim wide, which may be
+ * written to. Called by many threads, once for every head of every sequence. */
+enum flash_grad { FLASH_DQ, FLASH_DK, FLASH_DV };
+typedef void flash_store(
+	const void *ctx, enum flash_grad what, size_t head, size_t row, size_t n, float *x, size_t ldx);
+/* The gradients from dout (of type s->t), with what forward saved; no sequence has a past. */
 void flash_backward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
-	size_t nseqs, const void *q, const void *out, const float *lse, const float *dout, float *dq);
+	size_t nseqs, const void *q, const void *out, const float *lse, const void *dout, flash_store *store,
+	const void *ctx);
 
 /* Scratch kept between calls; for leak checkers. */
 void flash_release(void);

@@ -131,6 +131,20 @@ static void bench_products(void)
 	}
 }
 
+struct gradients {
+	size_t width, kv_width, d;
+	float *x[3];
+};
+
+static void store(
+	const void *ctx, enum flash_grad what, size_t head, size_t row, size_t n, float *x, size_t ldx)
+{
+	const struct gradients *g = ctx;
+	size_t width = what == FLASH_DQ ? g->width : g->kv_width;
+	for (size_t i = 0; i < n; i++)
+		memcpy(g->x[what] + (row + i) * width + head * g->d, x + i * ldx, g->d * sizeof *x);
+}
+
 static void bench_flash(size_t seqs, size_t n, size_t heads, size_t kv_heads, size_t d, enum dtype t)
 {
 	size_t w = heads * d, kw = kv_heads * d, rows = seqs * n;
@@ -141,13 +155,14 @@ static void bench_flash(size_t seqs, size_t n, size_t heads, size_t kv_heads, si
 	size_t size = dtype_size(t);
 	void *q = random_of(t, rows * w), *out = random_of(t, rows * w), *k = random_of(t, rows * kw),
 	     *v = random_of(t, rows * kw);
-	float *dout = random_floats(rows * w);
-	float *dq = random_floats(rows * w), *lse = random_floats(rows * heads);
-	float *dk = random_floats(rows * kw), *dv = random_floats(rows * kw);
+	void *dout = random_of(t, rows * w);
+	float *lse = random_floats(rows * heads);
+	struct gradients g = { w, kw, d,
+		{ random_floats(rows * w), random_floats(rows * kw), random_floats(rows * kw) } };
 	struct flash_seq *f = xcalloc(seqs, sizeof *f);
 	for (size_t i = 0; i < seqs; i++)
 		f[i] = (struct flash_seq){ i * n, n, 0, (char *)k + i * n * kw * size,
-			(char *)v + i * n * kw * size, dk + i * n * kw, dv + i * n * kw };
+			(char *)v + i * n * kw * size };
 	double work =
 		2.0 * (double)(seqs * heads * n) * (double)(n + 1) * (double)d; /* both products, causal */
 	printf("attention %s %zu x %zu, %zu/%zu heads of %zu:", dtype_name(t), seqs, n, heads, kv_heads, d);
@@ -155,20 +170,19 @@ static void bench_flash(size_t seqs, size_t n, size_t heads, size_t kv_heads, si
 		par_set_threads(threads);
 		double forward, backward;
 		MEDIAN(forward, flash_forward(&s, &l, f, seqs, q, out, lse));
-		MEDIAN(backward, flash_backward(&s, &l, f, seqs, q, out, lse, dout, dq));
+		MEDIAN(backward, flash_backward(&s, &l, f, seqs, q, out, lse, dout, store, &g));
 		printf("  %dT forward %.1f ms %.1f GFLOP/s, backward %.1f ms %.1f GFLOP/s", threads,
 			forward * 1e3, work / forward / 1e9, backward * 1e3, 2.5 * work / backward / 1e9);
 	}
 	printf("\n");
 	mem_free(q, rows * w * size);
 	mem_free(out, rows * w * size);
-	mem_free(dout, rows * w * 4);
-	mem_free(dq, rows * w * 4);
+	mem_free(dout, rows * w * size);
 	mem_free(lse, rows * heads * 4);
 	mem_free(k, rows * kw * size);
 	mem_free(v, rows * kw * size);
-	mem_free(dk, rows * kw * 4);
-	mem_free(dv, rows * kw * 4);
+	for (int i = 0; i < 3; i++)
+		mem_free(g.x[i], rows * (i ? kw : w) * 4);
 	free(f);
 }
 

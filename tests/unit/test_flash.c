@@ -29,7 +29,7 @@ struct setup {
 	size_t nseqs, rows, qsize, outsize, kvsize;
 	struct flash_seq seqs[MAX_SEQS];
 	float *q, *k, *v, *dout;
-	uint16_t *hq, *hk, *hv; /* the same in bf16 */
+	uint16_t *hq, *hk, *hv, *hdout; /* the same in bf16 */
 };
 
 static uint16_t *halved(const float *x, size_t n)
@@ -68,6 +68,7 @@ static struct setup setup_new(struct flash_shape s, const size_t *lengths, size_
 		}
 	t.hk = halved(t.k, t.kvsize);
 	t.hv = halved(t.v, t.kvsize);
+	t.hdout = halved(t.dout, t.outsize);
 	return t;
 }
 
@@ -80,6 +81,7 @@ static void setup_free(struct setup *t)
 	free(t->hq);
 	free(t->hk);
 	free(t->hv);
+	free(t->hdout);
 }
 
 /* x from an element on, in the arithmetic's type. */
@@ -93,6 +95,24 @@ struct result {
 	float *out, *lse, *dq, *dk, *dv;
 };
 
+struct gradients {
+	const struct setup *t;
+	struct result *r;
+};
+
+static void store(
+	const void *ctx, enum flash_grad what, size_t head, size_t row, size_t n, float *x, size_t ldx)
+{
+	const struct gradients *g = ctx;
+	const struct flash_layout *l = &g->t->l;
+	float *to = what == FLASH_DQ ? g->r->dq : what == FLASH_DK ? g->r->dk : g->r->dv;
+	size_t stride = what == FLASH_DQ ? l->q_stride : l->kv_stride;
+	to += row * stride + head * (what == FLASH_DQ ? l->q_head_stride : l->kv_head_stride);
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < g->t->s.head_dim; j++)
+			to[i * stride + j] += x[i * ldx + j]; /* once alone: it began at 0 */
+}
+
 static struct result run(const struct setup *t, int backward)
 {
 	struct result r = { numbers(t->outsize), numbers(t->rows * t->s.heads),
@@ -104,8 +124,6 @@ static struct result run(const struct setup *t, int backward)
 		seqs[i] = t->seqs[i];
 		seqs[i].k = in(t, t->k, t->hk, at);
 		seqs[i].v = in(t, t->v, t->hv, at);
-		seqs[i].dk = r.dk + seqs[i].row * t->l.kv_stride;
-		seqs[i].dv = r.dv + seqs[i].row * t->l.kv_stride;
 	}
 	memset(r.out, 0, t->outsize * sizeof *r.out);
 	const void *q = in(t, t->q, t->hq, 0);
@@ -113,7 +131,8 @@ static struct result run(const struct setup *t, int backward)
 	void *out = t->s.t == DTYPE_BF16 ? (void *)half : r.out;
 	flash_forward(&t->s, &t->l, seqs, t->nseqs, q, out, r.lse);
 	if (backward)
-		flash_backward(&t->s, &t->l, seqs, t->nseqs, q, out, r.lse, t->dout, r.dq);
+		flash_backward(&t->s, &t->l, seqs, t->nseqs, q, out, r.lse, in(t, t->dout, t->hdout, 0),
+			store, &(struct gradients){ t, &r });
 	if (t->s.t == DTYPE_BF16)
 		kern()->of_bf16(r.out, half, t->outsize);
 	free(half);
