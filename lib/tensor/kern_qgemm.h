@@ -20,6 +20,8 @@
 
 #define QGROUP 32 /* k that share a scale */
 #define QSUPER 8  /* groups that share what is above the scales, in forms that have that */
+/* Activations below it count as zero: they make no difference to any sum, and 127 / x would overflow. */
+#define QTINY 1e-30f
 
 /*
  * Forms of weights. A panel holds nr outputs; group by group, behind every QSUPER-th a head:
@@ -32,8 +34,8 @@
  *
  * A low nibble belongs to k, the high one to k + 16. They hold exactly ggml's Q8_0, Q4_0, Q4_K, Q6_K.
  *
- * A tile of m rows of activations: group by group, int8 (or int16, as wide as `act` says) [32/unit][m][unit],
- * f32 scale [m], and what the form starts its sums with: i32 -(offset * sum) [m], of 16 k each in QFORM_6
+ * A tile of m rows of activations: group by group, int8 (or int16, as wide as `act` says) [m][32], f32 scale
+ * [m], and what the form starts its sums with: i32 -(offset * sum) [m], of 16 k each in QFORM_6
  * [2][m], or f32 scale * sum [m] in QFORM_4M.
  */
 enum qform { QFORM_8, QFORM_4, QFORM_4M, QFORM_6, QFORMS };

@@ -1,6 +1,6 @@
 /*
  * kern_qrows: the packing of both operands of quantised products in plain C, compiled once per instruction
- * set. A set defines QNR, QUNIT and QACT (the type of a packed activation) first.
+ * set. A set defines QNR, QUNIT, QACT (the type of a packed activation) and qact_row first.
  */
 #ifndef QUERN_KERN_QROWS_H
 #define QUERN_KERN_QROWS_H
@@ -8,105 +8,42 @@
 #include "tensor/kern_qgemm.h"
 #include "tensor/kern_rows.h"
 
-#define QUNITS (QGROUP / QUNIT)
-/* Scales below make no difference to any sum, and their reciprocals would overflow. */
-#define QTINY 1e-30f
-
 /* --- activations --- */
 
-/* As ggml's q8_0: scale = max |x| / 127, q = x / scale to the nearest even integer; the scale stays f32. */
-static inline float qact_row(int32_t q[QGROUP], const float *x)
+/* Puts the scale of row i of a group, and what its sums start with: n are the sums of both halves of it. */
+static inline void qact_start(char *p, enum qform form, float scale, const int32_t n[2], size_t m)
 {
-	uint32_t top = 0;
-	for (size_t j = 0; j < QGROUP; j++) {
-		uint32_t u = f32_bits(x[j]) & 0x7fffffff;
-		top = u > top ? u : top;
+	int32_t start[2] = { -128 * (n[0] + n[1]), 0 };
+	float sum = scale * (float)(n[0] + n[1]);
+	memcpy(p, &scale, sizeof scale);
+	if (form == QFORM_4M) {
+		memcpy(p + 4 * m, &sum, sizeof sum);
+		return;
 	}
-	if (top >= 0x7f800000 || bits_f32(top) < QTINY) {
-		memset(q, 0, QGROUP * sizeof *q);
-		return top >= 0x7f800000 ? NAN : 0.0f;
+	if (form == QFORM_4)
+		start[0] = -8 * (n[0] + n[1]);
+	if (form == QFORM_6) {
+		start[0] = -32 * n[0];
+		start[1] = -32 * n[1];
+		memcpy(p + 8 * m, &start[1], 4);
 	}
-	float r = 127.0f / bits_f32(top);
-	for (size_t j = 0; j < QGROUP; j++)
-		q[j] = (int32_t)(f32_bits(x[j] * r + 12582912.0f) - 0x4b400000);
-	return bits_f32(top) / 127.0f;
-}
-
-static inline int32_t qact_sum(const int32_t *q, size_t n)
-{
-	int32_t s = 0;
-	for (size_t j = 0; j < n; j++)
-		s += q[j];
-	return s;
-}
-
-static inline void put_i32(char *p, int32_t x)
-{
-	memcpy(p, &x, sizeof x);
-}
-
-static inline void put_f32(char *p, float x)
-{
-	memcpy(p, &x, sizeof x);
-}
-
-/* Row i of one group of a tile of m. */
-static inline void qact_pack_group(char *y, enum qform form, const float *x, size_t m, size_t i)
-{
-	int32_t q[QGROUP];
-	QACT v[QGROUP];
-	float scale = qact_row(q, x);
-	for (size_t j = 0; j < QGROUP; j++)
-		v[j] = (QACT)q[j];
-	for (size_t u = 0; u < QUNITS; u++)
-		memcpy(y + (u * m + i) * sizeof v[0] * QUNIT, v + u * QUNIT, sizeof v[0] * QUNIT);
-	char *p = y + QGROUP * m * sizeof v[0] + 4 * i;
-	put_f32(p, scale);
-	p += 4 * m;
-	switch (form) {
-	case QFORM_8:
-		put_i32(p, -128 * qact_sum(q, 32));
-		break;
-	case QFORM_4:
-		put_i32(p, -8 * qact_sum(q, 32));
-		break;
-	case QFORM_4M:
-		put_f32(p, scale * (float)qact_sum(q, 32));
-		break;
-	default:
-		put_i32(p, -32 * qact_sum(q, 16));
-		put_i32(p + 4 * m, -32 * qact_sum(q + 16, 16));
-	}
-}
-
-/* n <= QGROUP values as f32: in place, or in buf. */
-static inline const float *act_group(const char *x, enum dtype t, size_t n, float buf[QGROUP])
-{
-	uint16_t h[QGROUP] = { 0 };
-	if (t == DTYPE_F32 && n == QGROUP)
-		return (const float *)(const void *)x;
-	if (t == DTYPE_F32) {
-		memset(buf, 0, QGROUP * sizeof *buf);
-		memcpy(buf, x, n * sizeof *buf);
-		return buf;
-	}
-	memcpy(h, x, n * sizeof *h);
-	for (size_t j = 0; j < QGROUP; j++)
-		buf[j] = f32_of_bf16(h[j]);
-	return buf;
+	memcpy(p + 4 * m, &start[0], 4);
 }
 
 static void pack_act(void *a, enum qform form, const void *x, enum dtype t, size_t ldx, size_t k, size_t m)
 {
 	char *y = a;
-	float buf[QGROUP];
 	size_t step = qact_bytes(form, sizeof(QACT), m, 1), size = dtype_size(t);
 	for (size_t g = 0; g < k; g += QGROUP, y += step)
-		for (size_t i = 0; i < m; i++)
-			qact_pack_group(y, form,
-				act_group((const char *)x + (i * ldx + g) * size, t,
-					k - g < QGROUP ? k - g : QGROUP, buf),
-				m, i);
+		for (size_t i = 0; i < m; i++) {
+			const char *p = (const char *)x + (i * ldx + g) * size;
+			float last[QGROUP] = { 0 };
+			int32_t n[2];
+			if (k - g < QGROUP)
+				p = memcpy(last, p, (k - g) * size);
+			float scale = qact_row((QACT *)(void *)y + i * QGROUP, p, t, n);
+			qact_start(y + QGROUP * sizeof(QACT) * m + 4 * i, form, scale, n, m);
+		}
 }
 
 /* --- weights, from ggml's blocks (ggml-common.h, ggml-quants.c) --- */

@@ -7,6 +7,33 @@
 #define QUNIT 1
 #define QACT int8_t
 
+#include "tensor/kern_rows.h"
+
+/* A group of a row, as ggml's q8_0: scale = max |x| / 127, q = x / scale to the nearest even integer; but the
+ * scale, which is returned, stays f32. n: the sums of both halves. */
+static float qact_row(int8_t q[QGROUP], const void *x, enum dtype t, int32_t n[2])
+{
+	float v[QGROUP];
+	uint32_t top = 0;
+	to_f32(v, x, t, QGROUP);
+	n[0] = n[1] = 0;
+	for (size_t j = 0; j < QGROUP; j++) {
+		uint32_t u = f32_bits(v[j]) & 0x7fffffff;
+		top = u > top ? u : top;
+	}
+	if (top >= 0x7f800000 || bits_f32(top) < QTINY) {
+		memset(q, 0, QGROUP);
+		return top >= 0x7f800000 ? NAN : 0.0f;
+	}
+	float r = 127.0f / bits_f32(top);
+	for (size_t j = 0; j < QGROUP; j++) {
+		int32_t i = (int32_t)(f32_bits(v[j] * r + 12582912.0f) - 0x4b400000);
+		q[j] = (int8_t)i;
+		n[j / (QGROUP / 2)] += i;
+	}
+	return bits_f32(top) / 127.0f;
+}
+
 #include "tensor/kern_qrows.h"
 
 static float f16_at(const uint8_t *p)
@@ -16,14 +43,14 @@ static float f16_at(const uint8_t *p)
 	return f;
 }
 
-/* Sum over k in [from, to) of a group of q (output j) times activations (row i of m). */
+/* Sum over k in [from, to) of a group of q (output j) times activations (row i). */
 static int32_t q_dot(
-	const uint8_t *w, int nibbles, const int8_t *a, size_t m, size_t i, size_t j, size_t from, size_t to)
+	const uint8_t *w, int nibbles, const int8_t *a, size_t i, size_t j, size_t from, size_t to)
 {
 	int32_t n = 0;
 	for (size_t k = from; k < to; k++) {
 		int q = nibbles ? w[k % 16 * QNR + j] >> k / 16 * 4 & 15 : w[k * QNR + j];
-		n += q * a[k * m + i];
+		n += q * a[QGROUP * i + k];
 	}
 	return n;
 }
@@ -42,16 +69,16 @@ static float q_step(float s, enum qform form, const uint8_t *w, const uint8_t *h
 	switch (form) {
 	case QFORM_8:
 	case QFORM_4:
-		return fmaf((float)(first[0] + q_dot(w, form == QFORM_4, a, m, i, j, 0, 32)),
+		return fmaf((float)(first[0] + q_dot(w, form == QFORM_4, a, i, j, 0, 32)),
 			scale * f16_at(sc + 2 * j), s);
 	case QFORM_4M:
-		s = fmaf((float)q_dot(w, 1, a, m, i, j, 0, 32), scale * (f16_at(head + 2 * j) * (float)sc[j]),
-			s);
+		s = fmaf(
+			(float)q_dot(w, 1, a, i, j, 0, 32), scale * (f16_at(head + 2 * j) * (float)sc[j]), s);
 		return fmaf(-start, f16_at(head + 2 * QNR + 2 * j) * (float)sc[QNR + j], s);
 	default:
 		memcpy(&first[1], at + 40 * m + 4 * i, 4);
 		for (size_t h = 0; h < 2; h++)
-			s = fmaf((float)(first[h] + q_dot(w, 0, a, m, i, j, 16 * h, 16 * h + 16)),
+			s = fmaf((float)(first[h] + q_dot(w, 0, a, i, j, 16 * h, 16 * h + 16)),
 				scale * (f16_at(head + 2 * j) * (float)(int8_t)sc[h * QNR + j]), s);
 		return s;
 	}

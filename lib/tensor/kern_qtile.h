@@ -4,6 +4,7 @@
  * (vpmaddwd), which cannot overflow as vpmaddubsw could. A tile is two vectors wide. Per group it holds the
  * integer sums in registers besides the f32 ones.
  */
+#include "tensor/kern_rows.h"
 #include "tensor/kern_tile.h"
 
 #include <immintrin.h>
@@ -27,8 +28,17 @@ typedef __m512i qvi;
 	_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
 #define qvf_of_i8(p) \
 	_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
+#define qvf_of_bf16(p)       \
+	_mm512_castsi512_ps( \
+		_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(p))), 16))
 #define qvi_zero _mm512_setzero_si512
 #define qvi_set _mm512_set1_epi32
+#define qvi_add _mm512_add_epi32
+#define qvi_nearest _mm512_cvtps_epi32
+#define qvi_magnitude(x) _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff))
+#define qvi_greater _mm512_max_epu32
+#define qvi_greatest _mm512_reduce_max_epu32
+#define qvi_total _mm512_reduce_add_epi32
 
 #if defined(__AVX512VNNI__)
 #define QNAME "vnni"
@@ -67,8 +77,15 @@ typedef __m256i qvi;
 	_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
 #define qvf_of_i8(p) \
 	_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
+#define qvf_of_bf16(p)       \
+	_mm256_castsi256_ps( \
+		_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(p))), 16))
 #define qvi_zero _mm256_setzero_si256
 #define qvi_set _mm256_set1_epi32
+#define qvi_add _mm256_add_epi32
+#define qvi_nearest _mm256_cvtps_epi32
+#define qvi_magnitude(x) _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff))
+#define qvi_greater _mm256_max_epu32
 
 #define QMR 3
 #if defined(__AVXVNNI__)
@@ -93,6 +110,78 @@ typedef __m256i qvi;
 #endif
 
 #define QNR (2 * VL)
+#define QUNITS (QGROUP / QUNIT)
+#define QVECS (QGROUP / VL)
+
+#if VL == 8
+
+INLINE uint32_t qvi_greatest(qvi x)
+{
+	__m128i y = _mm_max_epu32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+	y = _mm_max_epu32(y, _mm_shuffle_epi32(y, 0x4e));
+	return (uint32_t)_mm_cvtsi128_si32(_mm_max_epu32(y, _mm_shuffle_epi32(y, 0xb1)));
+}
+
+INLINE int32_t qvi_total(qvi x)
+{
+	__m128i y = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+	y = _mm_add_epi32(y, _mm_shuffle_epi32(y, 0x4e));
+	return _mm_cvtsi128_si32(_mm_add_epi32(y, _mm_shuffle_epi32(y, 0xb1)));
+}
+
+#endif
+
+/* int32 to QACT, of which they are. */
+INLINE void qact_store(QACT *y, const qvi q[QVECS])
+{
+	UNROLL
+	for (size_t v = 0; v < QVECS; v++) {
+#if VL == 16 && QUNIT == 4
+		_mm_storeu_si128((__m128i *)(y + VL * v), _mm512_cvtepi32_epi8(q[v]));
+#elif VL == 16
+		_mm256_storeu_si256((__m256i *)(y + VL * v), _mm512_cvtepi32_epi16(q[v]));
+#else
+		__m128i x = _mm_packs_epi32(_mm256_castsi256_si128(q[v]), _mm256_extracti128_si256(q[v], 1));
+#if QUNIT == 4
+		_mm_storel_epi64((__m128i *)(y + VL * v), _mm_packs_epi16(x, x));
+#else
+		_mm_storeu_si128((__m128i *)(y + VL * v), x);
+#endif
+#endif
+	}
+}
+
+/* As kern_qscalar's. */
+INLINE float qact_row(QACT *y, const void *x, enum dtype t, int32_t n[2])
+{
+	qvf v[QVECS];
+	qvi q[QVECS], most = qvi_zero();
+	UNROLL
+	for (size_t i = 0; i < QVECS; i++) {
+		v[i] = t == DTYPE_F32 ? qvf_load((const float *)x + VL * i)
+				      : qvf_of_bf16((const uint16_t *)x + VL * i);
+		most = qvi_greater(most, qvi_magnitude(v[i]));
+	}
+	uint32_t top = qvi_greatest(most);
+	float scale = bits_f32(top) / 127.0f, r = 127.0f / bits_f32(top);
+	if (top >= 0x7f800000 || bits_f32(top) < QTINY) {
+		scale = top >= 0x7f800000 ? NAN : 0.0f;
+		memset(v, 0, sizeof v);
+		r = 0;
+	}
+	UNROLL
+	for (size_t i = 0; i < QVECS; i++)
+		q[i] = qvi_nearest(qvf_mul(v[i], qvf_set(r)));
+	qact_store(y, q);
+	if (QVECS == 2) {
+		n[0] = qvi_total(q[0]);
+		n[1] = qvi_total(q[QVECS - 1]);
+	} else {
+		n[0] = qvi_total(qvi_add(q[0], q[1]));
+		n[1] = qvi_total(qvi_add(q[QVECS - 2], q[QVECS - 1]));
+	}
+	return scale;
+}
 
 #include "tensor/kern_qrows.h"
 
@@ -111,7 +200,7 @@ INLINE void dot_rows(qvi n[QMR][2], qvi w0, qvi w1, const QACT *a, const size_t 
 {
 	UNROLL
 	for (size_t i = 0; i < m; i++) {
-		qvi x = act_at(a + QUNIT * i);
+		qvi x = act_at(a + QGROUP * i);
 		n[i][0] = qvi_dot(n[i][0], w0, x);
 		n[i][1] = qvi_dot(n[i][1], w1, x);
 	}
@@ -119,16 +208,15 @@ INLINE void dot_rows(qvi n[QMR][2], qvi w0, qvi w1, const QACT *a, const size_t 
 
 INLINE void dot_bytes(qvi n[QMR][2], const uint8_t *w, const QACT *a, const size_t units, const size_t m)
 {
-	for (size_t u = 0; u < units; u++, w += 2 * VBYTES, a += QUNIT * m)
+	for (size_t u = 0; u < units; u++, w += 2 * VBYTES, a += QUNIT)
 		dot_rows(n, qvi_bytes(w), qvi_bytes(w + VBYTES), a, m);
 }
 
 INLINE void dot_nibbles(qvi n[QMR][2], const uint8_t *w, const QACT *a, const size_t m)
 {
-	const QACT *high = a + QGROUP / 2 * m;
-	for (size_t u = 0; u < QUNITS / 2; u++, w += 2 * VBYTES, a += QUNIT * m, high += QUNIT * m) {
+	for (size_t u = 0; u < QUNITS / 2; u++, w += 2 * VBYTES, a += QUNIT) {
 		dot_rows(n, qvi_low(w), qvi_low(w + VBYTES), a, m);
-		dot_rows(n, qvi_high(w), qvi_high(w + VBYTES), high, m);
+		dot_rows(n, qvi_high(w), qvi_high(w + VBYTES), a + QGROUP / 2, m);
 	}
 }
 
@@ -203,7 +291,7 @@ INLINE void qtile_rows(size_t groups, const void *av, const void *bv, const floa
 			dot_bytes(n, w, a, QUNITS / 2, m);
 			dots_end(s, n, scale, qvf_mul(d0, qvf_of_i8(sc)), qvf_mul(d1, qvf_of_i8(sc + VL)), m);
 			dots_begin(n, first + m, m);
-			dot_bytes(n, w + 16 * QNR, a + QGROUP / 2 * m, QUNITS / 2, m);
+			dot_bytes(n, w + 16 * QNR, a + QGROUP / 2, QUNITS / 2, m);
 			sc += QNR;
 			dots_end(s, n, scale, qvf_mul(d0, qvf_of_i8(sc)), qvf_mul(d1, qvf_of_i8(sc + VL)), m);
 			w += 34 * QNR;
