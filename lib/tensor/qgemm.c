@@ -9,6 +9,9 @@
  * The order of work: A is packed in chunks of rows; then tasks, a block of rows by a span of panels, are
  * handed out. A task walks its panels one by one, each from end to end for every tile of rows: a panel of the
  * largest k fits the second-level cache, and a tile's sums never leave the registers.
+ *
+ * A single tile of rows (decoding) waits for the weights: there every thread reads long stretches of panels,
+ * for the memory gives far less to short ones.
  */
 #define BLOCK_BYTES (256u << 10) /* of packed A that stay near while panels pass by */
 #define CHUNK_BYTES (4u << 20)   /* of packed A at a time, about */
@@ -104,6 +107,12 @@ static void multiply(const struct product *p, const char *packed)
 	size_t panels = div_up(p->b->n, p->q->nr), blocks = div_up(p->rows, high);
 	size_t wide = div_up(panels, least(panels, (size_t)omp_get_num_threads() * SPANS));
 	size_t spans = div_up(panels, wide);
+	if (p->rows <= p->tall) { /* of one chunk: nobody packs over what others read */
+#pragma omp for schedule(guided) nowait
+		for (size_t j = 0; j < panels; j++)
+			tile(p, packed, 0, j);
+		return;
+	}
 #pragma omp for schedule(dynamic, 1)
 	for (size_t t = 0; t < blocks * spans; t++) {
 		size_t i = t / spans * high, j = t % spans * wide;
