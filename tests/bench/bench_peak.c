@@ -29,7 +29,7 @@ static void show_all(int json)
 		printf("%-23s %8s %7dT\n", "", "1T", threads);
 	for (const struct kern_peak *k = kern_peaks; k->type; k++)
 		if (k->supported())
-			show(json, k->type, k->name, "GFLOP/s",
+			show(json, k->type, k->name, strcmp(k->type, "int8") == 0 ? "GOP/s" : "GFLOP/s",
 				(double[]){ peak_of(k, 1), peak_of(k, threads) });
 	char *p = memory_new();
 	for (int i = 0; i < 3; i++)
