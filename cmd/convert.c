@@ -61,17 +61,17 @@ static enum dtype chosen_dtype(enum dtype fallback)
 	return dtype_choice < 0 ? fallback : dtypes[dtype_choice];
 }
 
-static enum quant chosen_quant(enum dtype fallback)
+/* What GGUF files get; -1: what the weights are stored in. */
+static int chosen_quant(void)
 {
-	if (dtype_choice >= 0)
-		return quants[dtype_choice];
-	return fallback == DTYPE_BF16 ? QUANT_BF16 : fallback == DTYPE_F16 ? QUANT_F16 : QUANT_F32;
+	return dtype_choice < 0 ? -1 : (int)quants[dtype_choice];
 }
 
-static struct model *load(const char *path)
+/* whole: all weights in memory; else they may stay where they are stored. */
+static struct model *load(const char *path, int whole)
 {
 	struct err e;
-	struct model *m = model_load(path, &e);
+	struct model *m = (whole ? model_load : model_open)(path, &e);
 	if (!m)
 		die("%s", e.msg);
 	if (!tokenizer)
@@ -145,7 +145,7 @@ static void write_text(const struct buf *b)
 
 static void run_show(const char *path)
 {
-	struct model *m = load(path);
+	struct model *m = load(path, 0);
 	struct buf b = { 0 };
 	(as_json ? show_json : show_text)(m, &b);
 	write_text(&b);
@@ -174,7 +174,7 @@ static void run_verify(const char *path)
 	int compares = !common.output || has_results(ref);
 	if (compares && common.output && strcmp(common.output, "-") == 0)
 		die_usage("-o - would mix with the comparison's lines: name a file");
-	struct model *m = load(path);
+	struct model *m = load(path, 1);
 	if (refcheck_run(&v, m, ref, reference, chosen_dtype(DTYPE_F32), grad, &e) < 0)
 		die("%s", e.msg);
 	if (common.output && refcheck_write(&v, m, ref, common.output, &e) < 0)
@@ -230,7 +230,7 @@ static void save_llama2c_tokenizer(const struct model *m, const char *out)
 	free(path);
 }
 
-static void save(const struct model *m, const char *out)
+static void save(struct model *m, const char *out)
 {
 	enum dtype stored = m->config.file_dtype == DTYPE_F64 ? DTYPE_F32 : m->config.file_dtype;
 	enum dtype t = dtype_choice >= PLAIN ? DTYPE_F32 : chosen_dtype(stored);
@@ -238,7 +238,7 @@ static void save(const struct model *m, const char *out)
 	int rc = -1;
 	switch (format_of(out)) {
 	case TO_GGUF:
-		rc = gguf_write(m, out, chosen_quant(stored), pure, &e);
+		rc = gguf_write(m, out, chosen_quant(), pure, &e);
 		break;
 	case TO_HF:
 		rc = model_save_new_dir(m, out, t, &e);
@@ -250,6 +250,7 @@ static void save(const struct model *m, const char *out)
 	case TO_LLAMA2C_V1:
 		if (dtype_choice > 0)
 			die_usage("llama2.c files are float32");
+		model_want_weights(m);
 		rc = llama2c_write(m, out, format_of(out) == TO_LLAMA2C_V1, &e);
 		if (rc == 0)
 			save_llama2c_tokenizer(m, out);
@@ -269,11 +270,11 @@ static void add_model(double *sum, const struct model *m)
 
 static struct model *load_mean(char **paths, int n)
 {
-	struct model *first = load(paths[0]);
+	struct model *first = load(paths[0], 1);
 	double *sum = mem_alloc(mul_size(first->count, sizeof *sum));
 	add_model(sum, first);
 	for (int i = 1; i < n; i++) {
-		struct model *m = load(paths[i]);
+		struct model *m = load(paths[i], 1);
 		if (config_hash(&m->config) != config_hash(&first->config))
 			die("%s: has another config than %s", paths[i], paths[0]);
 		add_model(sum, m);
@@ -325,7 +326,7 @@ int main(int argc, char **argv)
 	} else if (reference) {
 		run_verify(operands[0]);
 	} else {
-		struct model *m = average ? load_mean(operands, n) : load(operands[0]);
+		struct model *m = average ? load_mean(operands, n) : load(operands[0], 0);
 		save(m, common.output);
 		model_free(m);
 	}

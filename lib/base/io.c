@@ -560,6 +560,13 @@ int writer_add(struct writer *w, const void *p, size_t n)
 	const char *s = p;
 	w->given += n;
 	while (n && !w->failed) {
+		if (!w->n && n >= CHUNK && !w->gz) { /* from where it lies */
+			size_t whole = n / CHUNK * CHUNK;
+			put(w, s, whole, Z_NO_FLUSH);
+			s += whole;
+			n -= whole;
+			continue;
+		}
 		size_t m = CHUNK - w->n < n ? CHUNK - w->n : n;
 		memcpy(w->buf + w->n, s, m);
 		w->n += m;

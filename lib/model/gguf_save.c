@@ -8,6 +8,7 @@
 #include "model/load.h"
 #include "model/net.h"
 #include "model/rope.h"
+#include "model/stream.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -130,8 +131,27 @@ static void put_config(const struct meta *m)
 		put_rope(m);
 }
 
+/* --- types of tensors --- */
+
+struct saving {
+	const struct model *m;
+	struct gguf_param *list;
+	int quant; /* enum quant; -1: what every matrix is stored in */
+	int pure;
+	int copies_head; /* llama.cpp wants a head of its own where the model has none */
+	struct gguf_writer *w;
+};
+
+static enum quant stored_type(const struct model *m, const struct param *p)
+{
+	enum dtype t = m->config.file_dtype;
+	if (p->stored)
+		return p->stored_type;
+	return t == DTYPE_BF16 ? QUANT_BF16 : t == DTYPE_F16 ? QUANT_F16 : QUANT_F32;
+}
+
 /* llama_ftype: what most of the file is; the K types stand for their medium mixtures. */
-static uint32_t file_type(enum quant q)
+static uint32_t file_type(const struct saving *s)
 {
 	static const uint32_t types[QUANT_COUNT] = { [QUANT_F32] = 0,
 		[QUANT_F16] = 1,
@@ -144,19 +164,12 @@ static uint32_t file_type(enum quant q)
 		[QUANT_Q4_K] = 15,
 		[QUANT_Q5_K] = 17,
 		[QUANT_Q6_K] = 18 };
-	return types[q];
+	/* Of a file that is kept as it is, a matrix that no mixture favours says what most of them are. */
+	size_t i = 0;
+	while (s->list[i].role != ROLE_O)
+		i++;
+	return types[s->quant < 0 ? stored_type(s->m, &s->m->params[i]) : (enum quant)s->quant];
 }
-
-/* --- types of tensors --- */
-
-struct saving {
-	const struct model *m;
-	struct gguf_param *list;
-	enum quant quant;
-	int pure;
-	int copies_head; /* llama.cpp wants a head of its own where the model has none */
-	struct gguf_writer *w;
-};
 
 /* Layers whose values and down projections get six bits in the mixtures. */
 static int more_bits(size_t layer, size_t layers)
@@ -167,7 +180,7 @@ static int more_bits(size_t layer, size_t layers)
 static enum quant mixed(const struct saving *s, enum role role, size_t layer, size_t cols)
 {
 	const struct config *c = &s->m->config;
-	enum quant q = s->quant;
+	enum quant q = (enum quant)s->quant;
 	int is_mixture = q == QUANT_Q4_K || q == QUANT_Q5_K;
 	if (role == ROLE_HEAD || (role == ROLE_EMBED && c->tied && !s->copies_head)) {
 		if (cols % quant_formats[q].values)
@@ -203,9 +216,11 @@ static enum quant choose(const struct saving *s, const struct param *p, enum rol
 	size_t cols = p->shape[is_transposed(s, p) ? 0 : 1];
 	if (p->ndim == 1 || role == ROLE_POSITION)
 		return QUANT_F32;
+	if (s->quant < 0)
+		return fallback(stored_type(s->m, p), cols);
 	if (quant_formats[s->quant].values == 1)
-		return s->quant;
-	return fallback(s->pure ? s->quant : mixed(s, role, layer, cols), cols);
+		return (enum quant)s->quant;
+	return fallback(s->pure ? (enum quant)s->quant : mixed(s, role, layer, cols), cols);
 }
 
 /* --- tensors --- */
@@ -233,39 +248,24 @@ static void declare_all(const struct saving *s)
 		gguf_declare(s->w, "rope_freqs.weight", QUANT_F32, 1, &half);
 }
 
-/* Blocks have no way to say an infinity, and make one of it for all. */
-static int check_finite(const struct param *p, const char *path, struct err *e)
+static int give(void *ctx, const void *p, size_t n)
 {
-	int bad = 0;
-#pragma omp parallel for reduction(| : bad) if (p->count > 1 << 16)
-	for (size_t i = 0; i < p->count; i++)
-		bad |= !isfinite(p->w[i]);
-	return bad ? err_set(e,
-			     "%s: tensor '%s' holds values that are no numbers: no blocks can be made of it",
-			     path, p->name)
-		   : 0;
+	return gguf_bytes(ctx, p, n);
 }
 
-static int write_tensor(const struct saving *s, size_t at)
+static int write_tensor(const struct saving *s, size_t at, int *bad)
 {
 	const struct param *p = &s->m->params[at];
-	size_t rows = p->shape[0], cols = p->ndim == 2 ? p->shape[1] : 1;
-	int turned = gguf_is_turned(s->m, &s->list[at]);
-	if (!turned && !is_transposed(s, p))
-		return gguf_values(s->w, p->w, p->count);
-	float *w = mem_alloc(mul_size(p->count, sizeof *w));
-#pragma omp parallel for if (p->count > 1 << 16)
-	for (size_t r = 0; r < (turned ? rows : cols); r++) {
-		if (turned)
-			memcpy(w + rope_pair_row(r, s->m->config.head_dim) * cols, p->w + r * cols,
-				cols * sizeof *w);
-		else
-			for (size_t i = 0; i < rows; i++)
-				w[r * rows + i] = p->w[i * cols + r];
-	}
-	int rc = gguf_values(s->w, w, p->count);
-	mem_free(w, p->count * sizeof *w);
-	return rc;
+	struct stream as = { .type = choose(s, p, s->list[at].role, s->list[at].layer),
+		.pairs = gguf_is_turned(s->m, &s->list[at]) ? s->m->config.head_dim : 0,
+		.transposed = is_transposed(s, p) };
+	return param_stream(p, &as, give, s->w, bad);
+}
+
+static int write_head(const struct saving *s, int *bad)
+{
+	struct stream as = { .type = choose(s, &s->m->params[0], ROLE_HEAD, 0) };
+	return param_stream(&s->m->params[0], &as, give, s->w, bad);
 }
 
 /* What llama.cpp divides frequencies by. */
@@ -287,16 +287,23 @@ static int write_factors(const struct saving *s)
 	return rc;
 }
 
-static int write_all(const struct saving *s, struct writer *out)
+static int write_all(const struct saving *s, struct writer *out, struct err *e)
 {
-	int rc = gguf_begin(s->w, out);
-	for (size_t i = 0; rc == 0 && i < s->m->nparams; i++)
-		rc = write_tensor(s, i);
-	if (rc == 0 && s->copies_head)
-		rc = gguf_values(s->w, s->m->params[0].w, s->m->params[0].count);
-	if (rc == 0 && s->m->config.rope.scaling == ROPE_LLAMA3)
+	const char *name = NULL;
+	int rc = gguf_begin(s->w, out), bad = 0;
+	for (size_t i = 0; rc == 0 && !bad && i < s->m->nparams; i++) {
+		rc = write_tensor(s, i, &bad);
+		name = s->m->params[i].name;
+	}
+	if (rc == 0 && !bad && s->copies_head)
+		rc = write_head(s, &bad);
+	if (rc == 0 && !bad && s->m->config.rope.scaling == ROPE_LLAMA3)
 		rc = write_factors(s);
-	return rc;
+	/* Blocks have no way to say an infinity, and make one of it for all. */
+	return bad ? err_set(e,
+			     "%s: tensor '%s' holds values that are no numbers: no blocks can be made of it",
+			     writer_name(out), name)
+		   : rc;
 }
 
 static int prepare(const struct saving *s, const char *path, struct err *e)
@@ -306,11 +313,8 @@ static int prepare(const struct saving *s, const char *path, struct err *e)
 	struct meta meta = { s->w, &m->config };
 	if (why)
 		return err_set(e, "%s: cannot be written: llama.cpp has %s", path, why);
-	for (size_t i = 0; quant_formats[s->quant].values > 1 && i < m->nparams; i++)
-		if (check_finite(&m->params[i], path, e) < 0)
-			return -1;
 	put_config(&meta);
-	gguf_put_u32(s->w, "general.file_type", file_type(s->quant));
+	gguf_put_u32(s->w, "general.file_type", file_type(s));
 	gguf_put_u32(s->w, "general.quantization_version", 2);
 	if (gguf_put_tokenizer(s->w, m, e) < 0)
 		return err_prefix(e, "%s: cannot be written", path);
@@ -318,19 +322,24 @@ static int prepare(const struct saving *s, const char *path, struct err *e)
 	return 0;
 }
 
-int gguf_write(const struct model *m, const char *path, enum quant q, int pure, struct err *e)
+int gguf_write(const struct model *m, const char *path, int quant, int pure, struct err *e)
 {
-	struct saving s = { .m = m, .quant = q, .pure = pure, .w = gguf_writer_new() };
+	struct saving s = { .m = m, .quant = quant, .pure = pure, .w = gguf_writer_new() };
 	s.list = gguf_params(m);
 	s.copies_head = m->config.tied && is_arch(&m->config, "olmo2");
 	struct writer *out = NULL;
 	int rc = prepare(&s, path, e);
-	if (rc == 0)
-		out = writer_open(path, e);
-	if (out && write_all(&s, out) == 0)
+	if (rc == 0 && !(out = writer_open(path, e)))
+		rc = -1;
+	int bad = rc == 0 ? write_all(&s, out, e) : 0;
+	if (rc == 0 && bad == 0)
 		gguf_end(s.w);
 	else
 		gguf_writer_free(s.w);
 	gguf_params_free(s.list, m->nparams);
+	if (bad && writer_check(out, e) == 0) {
+		writer_abort(out);
+		return -1;
+	}
 	return out ? writer_commit(out, 0, e) : -1;
 }

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define MAX_JSON ((size_t)256 << 20) /* an index of a very large model, a tokenizer inside metadata */
+#define MAX_JSON ((size_t)64 << 20) /* an index of a very large model */
 #define MAX_TEXT ((size_t)16 << 20)
 #define INDEX "model.safetensors.index.json"
 

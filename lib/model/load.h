@@ -26,9 +26,9 @@ int llama2c_write(const struct model *m, const char *path, int version, struct e
 
 struct gguf;
 struct model *gguf_read(const struct gguf *g, struct err *e);
-/* Writes m with its matrices in a type (the mixture that llama.cpp makes of it, see convert(1); with `pure`
- * all of them alike). -1 where llama.cpp does not compute what the model does. */
-
-int gguf_write(const struct model *m, const char *path, enum quant q, int pure, struct err *e);
+/* Writes m with its matrices in a type, enum quant (the mixture that llama.cpp makes of it, see convert(1);
+ * with `pure` all of them alike), or -1: each as it is stored. -1 where llama.cpp does not compute what m
+ * does. */
+int gguf_write(const struct model *m, const char *path, int quant, int pure, struct err *e);
 
 #endif

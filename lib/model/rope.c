@@ -86,6 +86,12 @@ size_t rope_pair_row(size_t r, size_t dim)
 	return head * dim + (i < half ? 2 * i : 2 * (i - half) + 1);
 }
 
+size_t rope_row_of_pair(size_t r, size_t dim)
+{
+	size_t head = r / dim, i = r % dim;
+	return head * dim + i / 2 + i % 2 * (dim / 2);
+}
+
 void rope_rotate(float *x, size_t heads, size_t dim, const float *angles, int inverse)
 {
 	size_t half = dim / 2;

@@ -14,6 +14,7 @@ void rope_angles(const double *freq, double factor, size_t dim, size_t position,
 /* Files that turn neighbouring pairs (2i, 2i + 1) where the engine turns (i, i + dim / 2) have the rows of q
  * and k in another order: the file's row for row r. */
 size_t rope_pair_row(size_t r, size_t dim);
+size_t rope_row_of_pair(size_t r, size_t dim); /* and back */
 /* Rotates `heads` vectors of dim; inverse: by the opposite angle, which is the derivative's transpose. */
 void rope_rotate(float *x, size_t heads, size_t dim, const float *angles, int inverse);
 

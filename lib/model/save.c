@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "model/model.h"
+#include "model/stream.h"
 #include "tensor/safetensors.h"
 #include "text/tokenizer.h"
 
@@ -14,16 +15,23 @@
 #include <string.h>
 #include <unistd.h>
 
+static int give(void *ctx, const void *p, size_t n)
+{
+	return safetensors_writer_data(ctx, p, n);
+}
+
 static int write_weights(const struct model *m, enum dtype t, struct safetensors_writer *s, struct writer *w)
 {
-	int rc = 0;
+	struct stream as = { .type = t == DTYPE_BF16 ? QUANT_BF16 : t == DTYPE_F16 ? QUANT_F16 : QUANT_F32 };
+	int rc = 0, bad = 0;
+	ASSERT(t <= DTYPE_F16);
 	/* transformers refuses a file whose metadata does not name a framework's layout. */
 	safetensors_writer_meta(s, "format", "pt", 2);
 	for (size_t i = 0; i < m->nparams; i++)
 		safetensors_writer_declare(s, m->params[i].name, t, m->params[i].ndim, m->params[i].shape);
 	rc = safetensors_writer_begin(s, w);
 	for (size_t i = 0; rc == 0 && i < m->nparams; i++)
-		rc = safetensors_writer_f32(s, m->params[i].w, m->params[i].count);
+		rc = param_stream(&m->params[i], &as, give, s, &bad);
 	if (rc == 0)
 		safetensors_writer_end(s);
 	else

@@ -58,6 +58,11 @@ static const char *stored_at(const struct param *p, size_t row, size_t from)
 	       quant_bytes(p->stored_type, from);
 }
 
+const void *param_stored(const struct param *p, size_t row)
+{
+	return stored_at(p, row, 0);
+}
+
 void param_row(const struct param *p, size_t row, size_t from, size_t n, float *out)
 {
 	if (p->stored)

@@ -22,6 +22,8 @@ void param_store(struct param *p, const void *stored, enum quant type);
 void model_hold(struct model *m, void *p, void (*close)(void *));
 /* Values [from, from + n) of row `row` of a matrix; of stored ones, whole blocks. */
 void param_row(const struct param *p, size_t row, size_t from, size_t n, float *out);
+/* Row `row` of a stored parameter, where it lies. */
+const void *param_stored(const struct param *p, size_t row);
 const struct param *param_at(const struct net *n, size_t offset);
 
 /* Outputs [at, at + n) of a linear map that are packed alike: quantised, as blocks of a type. */

@@ -431,22 +431,14 @@ double gguf_next_num(struct gguf_items *it)
 
 /* --- writing --- */
 
-/* Values that are converted at a time; whole blocks of every format. */
-#define PIECE ((size_t)4 << 20)
-
-struct declared {
-	enum quant quant;
-	size_t count;
-};
-
 struct gguf_writer {
 	struct buf meta, tensors;
-	size_t nmeta, n, cap;
-	struct declared *list;
+	size_t nmeta, n, cap, quants_cap;
+	size_t *list; /* bytes of each tensor */
+	enum quant *quants;
 	uint64_t end; /* of the data declared so far, padded */
 	struct writer *out;
-	size_t current, done; /* the tensor whose values come next, and how many it has */
-	char *piece;
+	size_t current, done; /* the tensor whose values come next, and how many bytes it has */
 };
 
 struct gguf_writer *gguf_writer_new(void)
@@ -547,7 +539,9 @@ void gguf_declare(struct gguf_writer *w, const char *name, enum quant q, int ndi
 	w->end += quant_bytes(q, count);
 	w->end += padding(w->end);
 	GROW(w->list, w->cap, w->n + 1);
-	w->list[w->n++] = (struct declared){ q, count };
+	GROW(w->quants, w->quants_cap, w->n + 1);
+	w->quants[w->n] = q;
+	w->list[w->n++] = quant_bytes(q, count);
 }
 
 static const char zeros[ALIGNMENT];
@@ -565,29 +559,29 @@ int gguf_begin(struct gguf_writer *w, struct writer *out)
 	writer_add(out, w->tensors.p, w->tensors.n);
 	int rc = writer_add(out, zeros, padding(h.n + w->meta.n + w->tensors.n));
 	buf_release(&h);
-	w->piece = xmalloc(PIECE * sizeof(float));
+	return rc;
+}
+
+int gguf_bytes(struct gguf_writer *w, const void *p, size_t n)
+{
+	ASSERT(w->current < w->n && n <= w->list[w->current] - w->done);
+	int rc = writer_add(w->out, p, n);
+	w->done += n;
+	if (w->done < w->list[w->current])
+		return rc;
+	rc = writer_add(w->out, zeros, padding(w->done));
+	w->current++;
+	w->done = 0;
 	return rc;
 }
 
 int gguf_values(struct gguf_writer *w, const float *x, size_t n)
 {
-	int rc = 0;
-	while (n) {
-		ASSERT(w->current < w->n);
-		const struct declared *d = &w->list[w->current];
-		size_t left = d->count - w->done, m = n < PIECE ? n : PIECE;
-		m = m < left ? m : left;
-		quant_from_f32(d->quant, w->piece, x, m);
-		rc = writer_add(w->out, w->piece, quant_bytes(d->quant, m));
-		x += m;
-		n -= m;
-		w->done += m;
-		if (w->done == d->count) {
-			rc = writer_add(w->out, zeros, padding(quant_bytes(d->quant, d->count)));
-			w->current++;
-			w->done = 0;
-		}
-	}
+	enum quant q = w->quants[w->current];
+	char *bytes = xmalloc(quant_bytes(q, n));
+	quant_from_f32(q, bytes, x, n);
+	int rc = gguf_bytes(w, bytes, quant_bytes(q, n));
+	free(bytes);
 	return rc;
 }
 
@@ -604,6 +598,6 @@ void gguf_writer_free(struct gguf_writer *w)
 	buf_release(&w->meta);
 	buf_release(&w->tensors);
 	free(w->list);
-	free(w->piece);
+	free(w->quants);
 	free(w);
 }

@@ -85,9 +85,12 @@ void gguf_put_f32s(struct gguf_writer *w, const char *key, const float *v, size_
 void gguf_put_i32s(struct gguf_writer *w, const char *key, const int32_t *v, size_t n);
 /* A bug where rows are not whole blocks. */
 void gguf_declare(struct gguf_writer *w, const char *name, enum quant q, int ndim, const size_t *shape);
-/* Writes the header; then values of the tensors, converted to what was declared, whole blocks a call. */
+/* Writes the header; then values of the tensors, converted to what was declared, whole blocks of one tensor a
+ * call. */
 int gguf_begin(struct gguf_writer *w, struct writer *out);
 int gguf_values(struct gguf_writer *w, const float *x, size_t n);
+/* The same in the format that was declared: n bytes, of one tensor. */
+int gguf_bytes(struct gguf_writer *w, const void *p, size_t n);
 /* A bug when values are missing. Frees w; the writer is the caller's to commit. */
 void gguf_end(struct gguf_writer *w);
 void gguf_writer_free(struct gguf_writer *w);

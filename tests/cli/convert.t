@@ -106,6 +106,8 @@ same "and goes through a pipe" x.gguf z.gguf
 check "and back" "$C" --verify "$L.ref.safetensors" --tol 2e-5 z.safetensors
 "$C" -j 1 --dtype q4_0 -o one.gguf "$L.safetensors" && "$C" -j 3 --dtype q4_0 -o three.gguf "$L.safetensors"
 same "1 and 3 threads write the same bytes" one.gguf three.gguf
+"$C" -o kept.gguf one.gguf
+same "from one GGUF file to another all stays as it is" one.gguf kept.gguf
 like "rows that are no blocks are F16" "$("$C" --show one.gguf)" '^model.layers.0.mlp.up_proj.weight +F16 '
 "$C" --dtype f16 -o f16.gguf "$L.safetensors"
 like "its type is shown" "$("$C" --show f16.gguf)" '^model.embed_tokens.weight +F16 +\[33, 16\]$'

@@ -158,6 +158,40 @@ static void test_types(void)
 	model_free(m);
 }
 
+/* Blocks go from file to file as they are; rows that change places go with them. */
+static void test_kept(void)
+{
+	struct err e = { "" };
+	struct model *m =
+		make("{\"model_type\":\"llama\"," SIZES ",\"hidden_size\":256,\"intermediate_size\":64}");
+	char *other = xasprintf("%s.other", path);
+	struct buf a = { 0 }, b = { 0 };
+	gguf_close(put_file(m, QUANT_Q4_K, 0));
+	struct model *q = model_open(path, &e);
+	ok(q && gguf_write(q, other, -1, 0, &e) == 0 && file_read(path, &a, SIZE_MAX / 2, &e) == 0 &&
+			file_read(other, &b, SIZE_MAX / 2, &e) == 0 && a.n == b.n &&
+			memcmp(a.p, b.p, a.n) == 0,
+		"quantised weights are kept as they are %s", e.msg);
+	model_free(q);
+	q = model_open(path, &e);
+	struct model *whole = model_load(path, &e);
+	buf_reset(&a);
+	buf_reset(&b);
+	ok(q && whole && gguf_write(q, other, QUANT_BF16, 0, &e) == 0 &&
+			file_read(other, &a, SIZE_MAX / 2, &e) == 0 &&
+			gguf_write(whole, other, QUANT_BF16, 0, &e) == 0 &&
+			file_read(other, &b, SIZE_MAX / 2, &e) == 0 && a.n == b.n &&
+			memcmp(a.p, b.p, a.n) == 0,
+		"from where they are stored, or from memory: the same bytes %s", e.msg);
+	model_free(q);
+	model_free(whole);
+	model_free(m);
+	unlink(other);
+	free(other);
+	buf_release(&a);
+	buf_release(&b);
+}
+
 static void test_quantised(void)
 {
 	struct err e = { "" };
@@ -226,7 +260,8 @@ static void test_not_written(void)
 		       "\"scale_attn_by_inverse_layer_idx\":true}",
 		QUANT_F32, "no scale_attn");
 	struct err e = { "" };
-	struct model *m = make("{\"model_type\":\"llama\"," SIZES "}");
+	struct model *m =
+		make("{\"model_type\":\"llama\"," SIZES ",\"hidden_size\":64,\"intermediate_size\":64}");
 	m->params[3].w[1] = NAN;
 	ok(gguf_write(m, path, QUANT_F16, 0, &e) == 0, "numbers may be none");
 	ok(gguf_write(m, path, QUANT_Q8_0, 0, &e) < 0 && strstr(e.msg, m->params[3].name), "not written: %s",
@@ -305,6 +340,7 @@ int main(void)
 	test_round_trips();
 	test_types();
 	test_quantised();
+	test_kept();
 	test_not_written();
 	test_factors();
 	test_refusals();
