@@ -312,6 +312,14 @@ static int give_out(struct decoder *d)
 	return 0;
 }
 
+/* Behind the first tokens, which should not wait for it. It counts as getting ready, like the prompts. */
+static void pack_weights(struct decoder *d)
+{
+	double start = now_seconds();
+	session_pack(d->session);
+	d->stats->prompt_seconds += now_seconds() - start;
+}
+
 /* --- the run --- */
 
 static void decoder_init(struct decoder *d, struct model *m, enum dtype compute)
@@ -368,6 +376,8 @@ int decode_run(struct model *m, enum dtype compute, const struct decode_params *
 			break;
 		else if (!d.active || (rc = step(&d, e)) == 0)
 			rc = give_out(&d);
+		if (rc == 0 && d.active)
+			pack_weights(&d);
 	}
 	decoder_release(&d);
 	return rc;

@@ -127,8 +127,8 @@ void model_forward(struct session *s, const struct seq *seqs, size_t nseqs)
 {
 	const struct net *n = s->work.net;
 	size_t h = n->config->hidden;
-	work_pack(&s->work);
 	begin_pass(s, seqs, nseqs);
+	work_begin(&s->work, s->pass.tokens);
 	embed(s, n->nsteps ? s->steps[0].x : s->last);
 	for (size_t i = 0; i < n->nsteps; i++)
 		step_output(s, i, step_input(s, i), i + 1 < n->nsteps ? s->steps[i + 1].x : s->last);
@@ -137,6 +137,11 @@ void model_forward(struct session *s, const struct seq *seqs, size_t nseqs)
 	for (size_t i = 0; i < s->pass.nseqs; i++)
 		if (s->seqs[i].cache)
 			cache_advance(s->seqs[i].cache, s->seqs[i].n);
+}
+
+void session_pack(struct session *s)
+{
+	work_pack(&s->work);
 }
 
 /* --- backward --- */

@@ -122,10 +122,8 @@ struct session *session_new(struct model *m, enum dtype compute, size_t max_toke
 	place(s, &a, &scratch);
 	if (m->config.rope.enabled)
 		s->rope_factor = rope_frequencies(&m->config.rope, m->config.head_dim, s->freq);
-	if (!s->work.train) {
+	if (!s->work.train)
 		s->pool = page_pool_new(&s->work);
-		work_pack(&s->work);
-	}
 	return s;
 }
 

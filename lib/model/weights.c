@@ -164,6 +164,17 @@ size_t linear_parts(const struct model *m, const struct linear *l, struct linear
 	return numbers == l->nparams ? 0 : n;
 }
 
+int linear_lies(const struct model *m, const struct linear *l)
+{
+	struct linear_part parts[PARTS_MOST];
+	int numbers = linear_parts(m, l, parts) == 0, lies = 1;
+	for (size_t i = 0; i < l->nparams; i++) {
+		const struct param *p = &m->params[l->param + i];
+		lies &= p->stored && (numbers || p->stored_type == type_of(m, p, l->in));
+	}
+	return lies;
+}
+
 /* The parameter of an output, and its row in that. */
 static const struct param *row_of(const struct linear_rows *w, size_t *row)
 {
@@ -213,7 +224,7 @@ const void *linear_blocks(
 	size_t bytes = quant_bytes(q, k), first = w->part->at + j, row = first;
 	const struct param *p = w->l->cs == 1 ? row_of(w, &row) : NULL;
 	const char *lies = blocks_at(w, q, first, from);
-	if (lies && !p->pairs && row + n <= p->shape[0]) {
+	if (lies && !p->pairs && row + n <= p->shape[0] && (uintptr_t)lies % sizeof(uint16_t) == 0) {
 		*pitch = quant_bytes(q, w->l->in);
 		return lies;
 	}

@@ -36,11 +36,14 @@ struct linear_part {
 /* The parts of a linear map; none when it is packed as numbers. */
 size_t linear_parts(const struct model *m, const struct linear *l, struct linear_part parts[PARTS_MOST]);
 
-/* For panels_fill and qpanels_fill (rows_fn; ctx is a struct linear_rows). */
+/* Are its weights stored such that panels can be made without quantising? */
+int linear_lies(const struct model *m, const struct linear *l);
+
+/* For a row_source whose ctx is a struct linear_rows. */
 struct linear_rows {
 	const struct model *m;
 	const struct linear *l;
-	const struct linear_part *part; /* NULL for panels_fill */
+	const struct linear_part *part; /* of linear_blocks */
 };
 rows_fn linear_numbers, linear_blocks;
 

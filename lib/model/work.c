@@ -166,30 +166,56 @@ void work_place(struct work *w, struct area *a)
 	w->partial = area_take(a, mul_size(chunks(w->tokens), 2 * widest), sizeof *w->partial);
 }
 
-static struct qpanels part_panels(const struct work *w, const struct packed *p, size_t i)
+/* What panels of a linear map are made from: those of part i, or of all of it as numbers. */
+struct origin {
+	struct linear_rows rows;
+	struct linear_part halves;
+	struct row_source source;
+};
+
+static void origin_of(struct origin *o, const struct work *w, const struct packed *p, size_t linear, size_t i)
 {
-	const struct linear *l = &w->net->linears[p->linear];
-	return (struct qpanels){ p->parts[i].form, l->in, p->parts[i].n, p->part_panels[i] };
+	enum dtype t = p->nparts ? DTYPE_F32 : w->compute;
+	o->rows = (struct linear_rows){ w->model, &w->net->linears[linear], p->nparts ? &p->parts[i] : NULL };
+	o->source = (struct row_source){ p->nparts ? linear_blocks : linear_numbers, &o->rows, t };
+	if (t == DTYPE_BF16) {
+		o->halves = (struct linear_part){ .n = o->rows.l->out, .type = QUANT_BF16 };
+		o->rows.part = &o->halves;
+		o->source.rows = linear_blocks;
+	}
+}
+
+static struct qpanels part_panels(const struct work *w, const struct packed *p, size_t linear, size_t i)
+{
+	return (struct qpanels){ p->parts[i].form, w->net->linears[linear].in, p->parts[i].n,
+		p->part_panels[i], NULL };
 }
 
 /* Packs the weights of a linear map where they are stored, as numbers or quantised. */
 static void pack_stored(const struct work *w, struct packed *p, size_t linear)
 {
-	struct linear_rows rows = { .m = w->model, .l = &w->net->linears[linear] };
-	if (!p->nparts)
-		panels_fill(&p->panels, linear_numbers, &rows);
-	for (size_t i = 0; i < p->nparts; i++) {
-		struct qpanels b = part_panels(w, p, i);
-		rows.part = &p->parts[i];
-		qpanels_fill(&b, linear_blocks, &rows);
+	struct origin o;
+	if (!p->nparts) {
+		origin_of(&o, w, p, linear, 0);
+		panels_fill(&p->panels, &o.source);
 	}
+	for (size_t i = 0; i < p->nparts; i++) {
+		struct qpanels b = part_panels(w, p, linear, i);
+		origin_of(&o, w, p, linear, i);
+		qpanels_fill(&b, &o.source);
+	}
+}
+
+static int is_packed(const struct work *w, const struct packed *p, size_t linear)
+{
+	return p->version == w->model->version && p->linear == linear;
 }
 
 /* The panels of a linear map in p, packed if they are not there. */
 static const struct panels *pack(const struct work *w, struct packed *p, size_t linear, int turned)
 {
 	const struct linear *l = &w->net->linears[linear];
-	if (p->version == w->model->version && p->linear == linear)
+	if (is_packed(w, p, linear))
 		return &p->panels;
 	p->panels.dtype = w->compute;
 	p->panels.k = turned ? l->out : l->in;
@@ -211,15 +237,55 @@ void work_pack(struct work *w)
 		pack(w, &w->forward[i], i, 0);
 }
 
+/* What goes through the model before it is worth packing: a short prompt, and its last token, which goes
+ * apart (eval/decode.c). */
+#define FEW_TOKENS 128
+#define FEW_PASSES 2
+
+void work_begin(struct work *w, size_t tokens)
+{
+	int many = w->model->resident || tokens > FEW_TOKENS || w->passes == FEW_PASSES;
+	for (size_t i = 0; !w->train && i < w->net->nlinears; i++)
+		if (many || !linear_lies(w->model, &w->net->linears[i]))
+			pack(w, &w->forward[i], i, 0);
+	w->passes += !many;
+}
+
 /* --- linear maps --- */
 
-/* Products with the quantised parts of a linear map's weights. */
-static void multiply_parts(struct work *w, const struct packed *p, size_t rows, struct mat a,
-	const float *bias, const float *from, float *y, size_t ldy)
+static const float *bias_of(const struct work *w, const struct linear *l)
 {
+	return l->bias == NO_OFFSET ? NULL : work_weight(w, l->bias);
+}
+
+/* A linear map's weights as numbers: packed, or *b, from which a product makes them as it passes by. */
+static const struct panels *forward_panels(
+	const struct work *w, size_t linear, struct packed *at, struct panels *b, struct origin *o)
+{
+	const struct linear *l = &w->net->linears[linear];
+	if (w->train || is_packed(w, at, linear))
+		return pack(w, at, linear, 0);
+	origin_of(o, w, at, linear, 0);
+	*b = (struct panels){ w->compute, l->in, l->out, NULL, &o->source };
+	return b;
+}
+
+/* Products with the quantised parts of a linear map's weights. */
+static void multiply_parts(
+	struct work *w, size_t linear, size_t rows, struct mat a, const float *from, float *y, size_t ldy)
+{
+	const struct linear *l = &w->net->linears[linear];
+	const struct packed *p = &w->forward[linear];
+	const float *bias = bias_of(w, l);
 	for (size_t i = 0; i < p->nparts; i++) {
-		struct qpanels b = part_panels(w, p, i);
+		struct qpanels b = part_panels(w, p, linear, i);
+		struct origin o;
 		size_t j = p->parts[i].at;
+		if (!is_packed(w, p, linear)) {
+			origin_of(&o, w, p, linear, i);
+			b.p = NULL;
+			b.source = &o.source;
+		}
 		qgemm(rows, a, &b,
 			(struct gemm_out){ y + j, ldy, from ? from + j : NULL, ldy, bias ? bias + j : NULL });
 	}
@@ -230,37 +296,34 @@ static struct gemm_out to_sink(struct sink to)
 	return (struct gemm_out){ .done = to.done, .ctx = to.ctx, .parts = to.parts, .unit = to.unit };
 }
 
-static const float *bias_of(const struct work *w, const struct linear *l)
-{
-	return l->bias == NO_OFFSET ? NULL : work_weight(w, l->bias);
-}
-
 void linear_forward(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, const float *from,
 	float *y, size_t ldy)
 {
 	struct packed *at = &w->forward[w->train ? 0 : linear];
-	const struct panels *p = pack(w, at, linear, 0);
-	const float *bias = bias_of(w, &w->net->linears[linear]);
 	struct mat a = act_mat(w, x, ldx, 1);
+	struct panels b;
+	struct origin o;
 	if (at->nparts)
-		multiply_parts(w, at, rows, a, bias, from, y, ldy);
+		multiply_parts(w, linear, rows, a, from, y, ldy);
 	else
-		gemm(rows, a, p, (struct gemm_out){ y, ldy, from, ldy, bias });
+		gemm(rows, a, forward_panels(w, linear, at, &b, &o),
+			(struct gemm_out){ y, ldy, from, ldy, bias_of(w, &w->net->linears[linear]) });
 }
 
 void linear_forward_to(struct work *w, size_t linear, size_t rows, const void *x, size_t ldx, struct sink to)
 {
 	const struct linear *l = &w->net->linears[linear];
 	struct packed *at = &w->forward[w->train ? 0 : linear];
-	const struct panels *p = pack(w, at, linear, 0);
 	struct mat a = act_mat(w, x, ldx, 1);
+	struct panels b;
+	struct origin o;
 	if (!at->nparts) {
-		struct gemm_out o = to_sink(to);
-		o.bias = bias_of(w, l);
-		gemm(rows, a, p, o);
+		struct gemm_out out = to_sink(to);
+		out.bias = bias_of(w, l);
+		gemm(rows, a, forward_panels(w, linear, at, &b, &o), out);
 		return;
 	}
-	multiply_parts(w, at, rows, a, bias_of(w, l), NULL, w->given, l->out);
+	multiply_parts(w, linear, rows, a, NULL, w->given, l->out);
 	size_t each = l->out / most(1, to.parts);
 #pragma omp parallel for if (rows > 1)
 	for (size_t i = 0; i < rows; i++)

@@ -37,6 +37,7 @@ struct work {
 	enum dtype compute; /* of products, and of the activations that they read */
 	int train, kv8;
 	size_t tokens; /* most rows of a call */
+	size_t passes; /* with few tokens, without panels */
 	/* Without training, each linear map keeps its panels [nlinears]. In training the weights move anyway:
 	 * there is one place for each direction, packed when another map's turn comes. */
 	struct packed *forward, *backward;
@@ -50,6 +51,9 @@ struct work {
 void work_place(struct work *w, struct area *a);
 /* Packs what is kept packed, where the weights have moved. */
 void work_pack(struct work *w);
+/* The same before a forward pass of `tokens`, unless it is one of the first and has few of them: these are
+ * multiplied sooner with weights where they are stored, if these need no quantising. */
+void work_begin(struct work *w, size_t tokens);
 
 /* Activations that products read are of type w->compute; the residual stream and what products give are f32.
  */

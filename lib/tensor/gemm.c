@@ -30,6 +30,7 @@ struct side {
 	int tight;          /* A: the last tile is as wide as what is left; B: filled up with zeros */
 	char *p;
 	size_t lies; /* 0: packed with tiles' k apart; else in rows: the bytes from row to row */
+	const struct row_source *source; /* B: not NULL: not packed yet */
 };
 
 /* Bytes from row to row of A packed in rows: an odd number of lines, so that rows spread over the sets of a
@@ -44,9 +45,9 @@ static struct side side_of(enum dtype t, int is_a, size_t count, size_t k, void 
 	const struct kern *q = kern();
 	ASSERT(t == DTYPE_F32 || t == DTYPE_BF16);
 	if (t == DTYPE_F32)
-		return (struct side){ t, is_a ? q->mr : q->nr, count, k, k, 4, is_a, p, 0 };
+		return (struct side){ t, is_a ? q->mr : q->nr, count, k, k, 4, is_a, p, 0, NULL };
 	size_t rows = is_a && q->pack_rows_bf16 ? packed_row(k) : 0;
-	return (struct side){ t, is_a ? q->mr16 : q->nr16, count, k, k + k % 2, 2, is_a, p, rows };
+	return (struct side){ t, is_a ? q->mr16 : q->nr16, count, k, k + k % 2, 2, is_a, p, rows, NULL };
 }
 
 /* Rows of a block: whole tiles. */
@@ -125,21 +126,27 @@ void panels_pack(struct panels *p, struct mat b)
 	pack_side(&s, b);
 }
 
-void panels_fill(struct panels *p, rows_fn *rows, const void *ctx)
+/* k of one tile of B from `from` on, in `to`. */
+static void fill(
+	const struct side *s, const struct row_source *source, size_t tile, size_t from, size_t k, char *to)
+{
+	float buf[ROWS_MOST * ROWS_DEEP];
+	size_t n = width_of(s, tile), pitch;
+	for (size_t at = 0; at < k; at += ROWS_DEEP) {
+		size_t deep = least(ROWS_DEEP, k - at);
+		const void *x = source->rows(source->ctx, tile * s->width, n, from + at, deep, buf, &pitch);
+		pack_piece(s, to + at * s->width * s->esize, s->width,
+			(struct mat){ x, source->type, 1, pitch / dtype_size(source->type) }, 0, 0, deep, n);
+	}
+}
+
+void panels_fill(struct panels *p, const struct row_source *from)
 {
 	struct side s = side_of(p->dtype, 0, p->n, p->k, p->p);
-	ASSERT(s.width <= ROWS_MOST);
+	ASSERT(s.width <= ROWS_MOST && (from->type == DTYPE_F32 || from->type == p->dtype));
 #pragma omp parallel for schedule(dynamic, 4) if ((double)p->n * (double)p->k > SERIAL)
-	for (size_t t = 0; t < tiles_of(&s); t++) {
-		float buf[ROWS_MOST * ROWS_DEEP];
-		size_t n = width_of(&s, t), pitch;
-		for (size_t from = 0; from < s.k; from += ROWS_DEEP) {
-			size_t k = least(ROWS_DEEP, s.k - from);
-			const void *x = rows(ctx, t * s.width, n, from, k, buf, &pitch);
-			pack_piece(&s, tile_at(&s, t, s.width, from), s.width,
-				(struct mat){ x, DTYPE_F32, 1, pitch / sizeof(float) }, 0, 0, k, n);
-		}
-	}
+	for (size_t t = 0; t < tiles_of(&s); t++)
+		fill(&s, from, t, 0, s.k, tile_at(&s, t, s.width, 0));
 }
 
 static struct scratch scratch; /* packed A */
@@ -200,8 +207,8 @@ static inline __attribute__((always_inline)) void expect(const float *c, size_t 
 	}
 }
 
-/* Tile row i by panel j, k from `from` on, into c. */
-static void tile(const struct task *t, size_t i, size_t j, size_t from, size_t k, float *c)
+/* Tile row i by panel j, k from `from` on, where bp has the panel's, into c. */
+static void tile(const struct task *t, size_t i, size_t j, size_t from, size_t k, const void *bp, float *c)
 {
 	const struct kern *q = kern();
 	const struct side *a = t->a, *b = t->b;
@@ -209,7 +216,7 @@ static void tile(const struct task *t, size_t i, size_t j, size_t from, size_t k
 	size_t m = width_of(a, i), n = width_of(b, j), ldc = t->ldc, ld0 = ldc;
 	/* in elements of f32 or pairs of bf16: 4 bytes either way */
 	size_t ars = a->lies ? a->lies / 4 : 1, aks = a->lies ? 1 : m;
-	const void *ap = tile_at(a, i, m, from), *bp = tile_at(b, j, b->width, from);
+	const void *ap = tile_at(a, i, m, from);
 	size_t row = i * a->width, column = j * b->width;
 	const float *c0 = c;
 	if (!from && o->from) {
@@ -241,15 +248,42 @@ static size_t slice_of(const struct task *t)
 	return div_up(div_up(k, div_up(k, most_k)), SLICE_UNIT) * SLICE_UNIT;
 }
 
+/* The panel of B that is the j-th of a task, and where its columns of tile row i begin. */
+static size_t task_panel(const struct task *t, size_t j)
+{
+	size_t wide = t->j1 - t->j0;
+	return j / wide * t->panels + t->j0 + j % wide;
+}
+
+static float *task_tile(const struct task *t, size_t i, size_t j)
+{
+	return t->c + (i - t->i0) * t->a->width * t->ldc + j * t->b->width;
+}
+
 static void multiply_block(const struct task *t)
 {
-	size_t slice = slice_of(t), wide = t->j1 - t->j0, k = t->a->k;
+	size_t slice = slice_of(t), panels = (t->j1 - t->j0) * t->parts, k = t->a->k;
 	for (size_t from = 0; from == 0 || from < k; from += slice)
-		for (size_t j = 0; j < wide * t->parts; j++)
+		for (size_t j = 0; j < panels; j++) {
+			size_t panel = task_panel(t, j);
+			const void *b = tile_at(t->b, panel, t->b->width, from);
 			for (size_t i = t->i0; i < t->i1; i++)
-				tile(t, i, j / wide * t->panels + t->j0 + j % wide, from,
-					least(slice, k - from),
-					t->c + (i - t->i0) * t->a->width * t->ldc + j * t->b->width);
+				tile(t, i, panel, from, least(slice, k - from), b, task_tile(t, i, j));
+		}
+}
+
+/* The same where panels are yet to be made: piece by piece, in the first levels of the cache. */
+static void pass_block(const struct task *t)
+{
+	_Alignas(64) char piece[ROWS_MOST * ROWS_DEEP * sizeof(float)];
+	size_t panels = (t->j1 - t->j0) * t->parts, k = t->a->k;
+	for (size_t j = 0; j < panels; j++)
+		for (size_t from = 0; from == 0 || from < k; from += ROWS_DEEP) {
+			size_t panel = task_panel(t, j), deep = least(ROWS_DEEP, k - from);
+			fill(t->b, t->b->source, panel, from, deep, piece);
+			for (size_t i = t->i0; i < t->i1; i++)
+				tile(t, i, panel, from, deep, piece, task_tile(t, i, j));
+		}
 }
 
 /* Hands a finished block on. */
@@ -285,7 +319,7 @@ static void multiply(
 			t.c = o->c + i * a->width * o->ldc + j * b->width;
 			t.ldc = o->ldc;
 		}
-		multiply_block(&t);
+		(b->source ? pass_block : multiply_block)(&t);
 		if (o->done)
 			pass_on(&t, first);
 	}
@@ -327,6 +361,7 @@ void gemm(size_t m, struct mat a, const struct panels *b, struct gemm_out o)
 	if (!m || !b->n)
 		return;
 	struct side bs = side_of(b->dtype, 0, b->n, b->k, b->p), as = side_of(b->dtype, 1, m, b->k, NULL);
+	bs.source = b->p ? NULL : b->source;
 	int lies = lies_well(&as, a);
 	size_t rows = as.count = lies ? m : least(m, chunk_rows(m, &as));
 	size_t block = need_blocks(&as, &bs, &o);

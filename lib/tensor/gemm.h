@@ -12,10 +12,26 @@
 #include "tensor/dtype.h"
 #include <stddef.h>
 
+/* Gives rows [j, j + n) of the transposed B, k values of each from `from` on (a multiple of ROWS_DEEP; k is
+ * that or what is left): where they lie, or made in buf, the rows *pitch bytes apart. Called by many threads.
+ */
+#define ROWS_DEEP 512
+#define ROWS_MOST 32
+typedef const void *rows_fn(
+	const void *ctx, size_t j, size_t n, size_t from, size_t k, void *buf, size_t *pitch);
+struct row_source {
+	rows_fn *rows;
+	const void *ctx;
+	enum dtype type; /* of numbers: f32, or bf16 for panels of bf16 */
+};
+
 struct panels {
 	enum dtype dtype; /* DTYPE_F32 or DTYPE_BF16: the arithmetic */
 	size_t k, n;      /* B is [k, n] */
 	void *p;          /* panels_bytes(dtype, k, n), 64-byte aligned, owned by the caller */
+	/* Without p, a product makes its panels from here as it passes by, again for every block of rows of
+	 * A: for few rows, and weights that are not multiplied often. The same bits. */
+	const struct row_source *source;
 };
 
 /* A matrix where it lies: element (i, j) is p[i * rs + j * cs], of type t: f32, or bf16 for products in bf16.
@@ -30,15 +46,8 @@ size_t panels_bytes(enum dtype dtype, size_t k, size_t n);
 /* Fills panels p (dtype, k, n, p->p set) from B [k, n]. */
 void panels_pack(struct panels *p, struct mat b);
 
-/* Gives rows [j, j + n) of the transposed B, k values of each from `from` on (a multiple of ROWS_DEEP; k is
- * that or what is left): where they lie, or made in buf, the rows *pitch bytes apart. Called by many threads.
- */
-#define ROWS_DEEP 256
-#define ROWS_MOST 32
-typedef const void *rows_fn(
-	const void *ctx, size_t j, size_t n, size_t from, size_t k, void *buf, size_t *pitch);
-/* As panels_pack, from f32 rows that are made a piece at a time. */
-void panels_fill(struct panels *p, rows_fn *rows, const void *ctx);
+/* As panels_pack, from rows that are made a piece at a time. */
+void panels_fill(struct panels *p, const struct row_source *from);
 
 /* A block of C, in the cache of the thread that made it: rows [row, row + rows) of columns [col, col + cols).
  * Of a C in parts, the same columns of each part, counted from the part's first, `pitch` apart. */

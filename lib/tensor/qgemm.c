@@ -30,22 +30,31 @@ size_t qpanels_bytes(enum qform form, size_t k, size_t n)
 	return mul_size(div_up(n, q->nr), qpanel_bytes(form, q->nr, div_up(k, QGROUP)));
 }
 
-void qpanels_fill(struct qpanels *p, rows_fn *rows, const void *ctx)
+static size_t panel_bytes(const struct qpanels *p)
+{
+	return qpanel_bytes(p->form, kern()->qgemm->nr, groups_of(p));
+}
+
+/* Panel j, in `to`. */
+static void fill(const struct qpanels *p, const struct row_source *source, size_t j, char *to)
 {
 	const struct kern_qgemm *q = kern()->qgemm;
-	size_t nr = q->nr, panel = qpanel_bytes(p->form, nr, groups_of(p));
+	float buf[ROWS_MOST * ROWS_DEEP];
+	size_t nr = q->nr, n = least(nr, p->n - j * nr), pitch;
+	for (size_t from = 0; from < p->k; from += ROWS_DEEP) {
+		size_t k = least(ROWS_DEEP, p->k - from), g = from / QGROUP;
+		const void *blocks = source->rows(source->ctx, j * nr, n, from, k, buf, &pitch);
+		q->pack(to, p->form, blocks, pitch, g, g + div_up(k, QGROUP), n);
+	}
+}
+
+void qpanels_fill(struct qpanels *p, const struct row_source *from)
+{
+	size_t nr = kern()->qgemm->nr, panel = panel_bytes(p);
 	ASSERT(nr <= ROWS_MOST);
 #pragma omp parallel for schedule(dynamic, 4) if ((double)p->n * (double)p->k > SERIAL)
-	for (size_t j = 0; j < div_up(p->n, nr); j++) {
-		float buf[ROWS_MOST * ROWS_DEEP];
-		size_t n = least(nr, p->n - j * nr), pitch;
-		for (size_t from = 0; from < p->k; from += ROWS_DEEP) {
-			size_t k = least(ROWS_DEEP, p->k - from), g = from / QGROUP;
-			const void *blocks = rows(ctx, j * nr, n, from, k, buf, &pitch);
-			q->pack((char *)p->p + j * panel, p->form, blocks, pitch, g, g + div_up(k, QGROUP),
-				n);
-		}
-	}
+	for (size_t j = 0; j < div_up(p->n, nr); j++)
+		fill(p, from, j, (char *)p->p + j * panel);
 }
 
 static struct scratch scratch;
@@ -64,6 +73,7 @@ struct product {
 	struct mat a;
 	struct gemm_out o;
 	char *packed;
+	char *made; /* a thread's place for a panel that is made in passing; NULL: all are there */
 };
 
 static void pack_tile(const struct product *p, size_t tile, char *to)
@@ -74,14 +84,13 @@ static void pack_tile(const struct product *p, size_t tile, char *to)
 		least(p->tall, p->rows - i));
 }
 
-/* Tile of rows [i, i + tall) by panel j. */
-static void tile(const struct product *p, const char *packed, size_t i, size_t j)
+/* Tile of rows [i, i + tall) by panel j, which is at b. */
+static void tile(const struct product *p, const char *packed, size_t i, size_t j, const char *b)
 {
 	const struct gemm_out *o = &p->o;
 	size_t nr = p->q->nr, m = least(p->tall, p->rows - i), n = least(nr, p->b->n - j * nr);
 	const float *bias = o->bias ? o->bias + j * nr : NULL;
 	float *c = o->c + i * o->ldc + j * nr;
-	const char *b = (const char *)p->b->p + j * qpanel_bytes(p->b->form, nr, p->groups);
 	if (!o->from) {
 		p->q->tile[p->b->form](p->groups, packed + i * p->row_bytes, b, bias, 0, c, o->ldc, m, n);
 		return;
@@ -95,9 +104,14 @@ static void tile(const struct product *p, const char *packed, size_t i, size_t j
 /* Rows [i0, i1) by panels [j0, j1). */
 static void task(const struct product *p, const char *packed, size_t i0, size_t i1, size_t j0, size_t j1)
 {
-	for (size_t j = j0; j < j1; j++)
+	size_t panel = panel_bytes(p->b);
+	for (size_t j = j0; j < j1; j++) {
+		char *b = p->made ? p->made : (char *)p->b->p + j * panel;
+		if (p->made)
+			fill(p->b, p->b->source, j, b);
 		for (size_t i = i0; i < i1; i += p->tall)
-			tile(p, packed, i, j);
+			tile(p, packed, i, j, b);
+	}
 }
 
 /* Inside a parallel region: shares the work, and waits. */
@@ -110,7 +124,7 @@ static void multiply(const struct product *p, const char *packed)
 	if (p->rows <= p->tall) { /* of one chunk: nobody packs over what others read */
 #pragma omp for schedule(guided) nowait
 		for (size_t j = 0; j < panels; j++)
-			tile(p, packed, 0, j);
+			task(p, packed, 0, p->rows, j, j + 1);
 		return;
 	}
 #pragma omp for schedule(dynamic, 1)
@@ -132,10 +146,13 @@ void qgemm(size_t m, struct mat a, const struct qpanels *b, struct gemm_out o)
 	p.tall = div_up(m, div_up(m, q->mr));
 	size_t chunk = least(m, most(1, CHUNK_BYTES / (p.row_bytes * p.tall + 1)) * p.tall);
 	int alone = m <= q->mr && m * b->k <= ALONE;
-	size_t part = chunk * p.row_bytes;
-	p.packed = scratch_need(&scratch, alone ? mul_size(part, (size_t)omp_get_max_threads()) : part);
+	size_t part = chunk * p.row_bytes, threads = (size_t)omp_get_max_threads();
+	size_t panel = b->p ? 0 : panel_bytes(b),
+	       parts = div_up(mul_size(part, alone ? threads : 1), 64) * 64;
+	p.packed = scratch_need(&scratch, add_size(parts, mul_size(panel, threads)));
 #pragma omp parallel firstprivate(p) if ((double)m * (double)b->n * (double)b->k > SERIAL)
 	for (size_t from = 0; from < m; from += chunk) {
+		p.made = panel ? p.packed + parts + panel * (size_t)omp_get_thread_num() : NULL;
 		p.rows = least(chunk, m - from);
 		p.a.p = (const char *)a.p + from * a.rs * dtype_size(a.t);
 		p.o.c = o.c + from * o.ldc;

@@ -12,14 +12,14 @@
 
 struct qpanels {
 	enum qform form;
-	size_t k, n; /* B is [k, n] */
-	void *p;     /* qpanels_bytes(form, k, n), 64-byte aligned, owned by the caller */
+	size_t k, n;                     /* B is [k, n] */
+	void *p;                         /* qpanels_bytes(form, k, n), 64-byte aligned, owned by the caller */
+	const struct row_source *source; /* without p, as in gemm.h: of blocks */
 };
 
 size_t qpanels_bytes(enum qform form, size_t k, size_t n);
-/* Fills the panels from blocks in ggml's layout (Q8_0, Q4_0, Q4_K, Q6_K), by way of `rows`; k is a multiple
- * of a block. */
-void qpanels_fill(struct qpanels *p, rows_fn *rows, const void *ctx);
+/* Fills the panels from blocks in ggml's layout (Q8_0, Q4_0, Q4_K, Q6_K); k is a multiple of a block. */
+void qpanels_fill(struct qpanels *p, const struct row_source *from);
 
 /* C[m, n] = from + A B + bias, as gemm: a sum starts at from's element (without one: at the bias). A is f32
  * or bf16, contiguous in k. */

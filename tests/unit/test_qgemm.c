@@ -114,23 +114,32 @@ static const void *rows(const void *ctx, size_t j, size_t n, size_t from, size_t
 	return buf;
 }
 
+static int passed, differ;
+
 /* Rows [i0, i0 + m) of the product, from f32 or bf16, starting at nothing, a bias, other values, or both. */
 enum how { PLAIN, BIAS, FROM, BOTH, HOWS };
 
 static float *product_of(const struct problem *p, enum how how, enum dtype t, size_t i0, size_t m)
 {
-	struct qpanels b = { p->f, p->k, p->n, NULL };
+	struct row_source source = { rows, p, DTYPE_F32 };
+	struct qpanels b = { p->f, p->k, p->n, NULL, NULL };
 	size_t bytes = qpanels_bytes(b.form, b.k, b.n);
 	b.p = mem_alloc(bytes);
-	qpanels_fill(&b, rows, p);
+	qpanels_fill(&b, &source);
 	float *c = xcalloc(m * p->ldc, sizeof *c), *from = xcalloc(m * p->n, sizeof *from);
 	void *a = xmalloc(m * p->k * dtype_size(t) + 1);
 	from_f32(a, p->a + i0 * p->k, t, m * p->k);
 	for (size_t i = 0; i < m * p->n; i++)
 		from[i] = (float)((i + i0 * p->n) % 17);
-	qgemm(m, (struct mat){ a, t, p->k, 1 }, &b,
-		(struct gemm_out){ c, p->ldc, how >= FROM ? from : NULL, p->n,
-			how == BIAS || how == BOTH ? p->bias : NULL });
+	struct gemm_out o = { c, p->ldc, how >= FROM ? from : NULL, p->n,
+		how == BIAS || how == BOTH ? p->bias : NULL };
+	qgemm(m, (struct mat){ a, t, p->k, 1 }, &b, o);
+	struct qpanels none = { p->f, p->k, p->n, NULL, &source };
+	o.c = xcalloc(m * p->ldc, sizeof *o.c);
+	qgemm(m, (struct mat){ a, t, p->k, 1 }, &none, o);
+	differ += memcmp(o.c, c, m * p->ldc * sizeof *c) != 0;
+	passed++;
+	free(o.c);
 	mem_free(b.p, bytes);
 	free(from);
 	free(a);
@@ -323,6 +332,8 @@ int main(void)
 	test_special();
 	struct qpanels none = { QFORM_8, 32, 0, NULL };
 	qgemm(0, (struct mat){ NULL, DTYPE_F32, 32, 1 }, &none, (struct gemm_out){ 0 });
+	ok(passed && !differ, "panels made in passing: the same bits (%d of %d products differ)", differ,
+		passed);
 	qgemm_release();
 	return tap_end();
 }
