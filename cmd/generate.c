@@ -340,6 +340,8 @@ static void summary(const struct decode_stats *s)
 	json_add_num(&line, prompt_rate);
 	buf_addf(&line, ",\"tokens\":%llu,\"tokens_per_s\":", (unsigned long long)s->tokens);
 	json_add_num(&line, rate);
+	buf_adds(&line, ",\"pack_seconds\":");
+	json_add_num(&line, s->pack_seconds);
 	buf_addf(&line, ",\"completions\":%llu}", (unsigned long long)completions);
 	if (log_append(common.log, &line, &err) < 0)
 		die("%s", err.msg);

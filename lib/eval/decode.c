@@ -104,6 +104,14 @@ static size_t shared(const struct decoder *d)
 	return n >= MIN_SHARED ? n : 0;
 }
 
+/* Packs weights for a pass of so many tokens; neither prompts nor tokens are slower for it. */
+static void get_ready(struct decoder *d, size_t tokens)
+{
+	double start = now_seconds();
+	session_pack(d->session, tokens);
+	d->stats->pack_seconds += now_seconds() - start;
+}
+
 /* The next prompt; 0 when there is none. */
 static int next_prompt(struct decoder *d)
 {
@@ -117,8 +125,10 @@ static int next_prompt(struct decoder *d)
 	}
 	if (!d->p->max_tokens)
 		return 1;
-	double start = now_seconds();
 	size_t n = shared(d);
+	if (n)
+		get_ready(d, n);
+	double start = now_seconds();
 	if (n)
 		prefix_set(&d->prefix, d->prompt.ids, n);
 	GROW(d->before.v, d->before.cap, d->prompt.n);
@@ -156,7 +166,7 @@ static int admit(struct decoder *d, struct slot *s)
 /* What the slots' caches lack of their prompts, but for the last token: in few calls. */
 static void prefill(struct decoder *d)
 {
-	double start = now_seconds();
+	double start = now_seconds(), packing = d->stats->pack_seconds;
 	for (;;) {
 		size_t n = 0, tokens = 0;
 		for (size_t i = 0; i < d->p->parallel && tokens < d->prefill; i++) {
@@ -171,9 +181,10 @@ static void prefill(struct decoder *d)
 		}
 		if (!n)
 			break;
+		get_ready(d, tokens);
 		model_forward(d->session, d->seqs, n);
 	}
-	d->stats->prompt_seconds += now_seconds() - start;
+	d->stats->prompt_seconds += now_seconds() - start - (d->stats->pack_seconds - packing);
 }
 
 /* Finished sequences make room for the next ones. */
@@ -268,6 +279,7 @@ static void take_token(struct decoder *d, struct slot *s)
 static int step(struct decoder *d, struct err *e)
 {
 	size_t n = 0;
+	get_ready(d, d->active);
 	double start = now_seconds();
 	for (size_t i = 0; i < d->p->parallel; i++) {
 		struct completion *c = d->slots[i].c;
@@ -310,14 +322,6 @@ static int give_out(struct decoder *d)
 			return -1;
 	}
 	return 0;
-}
-
-/* Behind the first tokens, which should not wait for it. It counts as getting ready, like the prompts. */
-static void pack_weights(struct decoder *d)
-{
-	double start = now_seconds();
-	session_pack(d->session);
-	d->stats->prompt_seconds += now_seconds() - start;
 }
 
 /* --- the run --- */
@@ -377,7 +381,7 @@ int decode_run(struct model *m, enum dtype compute, const struct decode_params *
 		else if (!d.active || (rc = step(&d, e)) == 0)
 			rc = give_out(&d);
 		if (rc == 0 && d.active)
-			pack_weights(&d);
+			get_ready(&d, SIZE_MAX); /* behind the first tokens, which need not wait for it */
 	}
 	decoder_release(&d);
 	return rc;

@@ -70,6 +70,7 @@ struct decode_io {
 struct decode_stats {
 	uint64_t prompt_tokens, tokens; /* through the model; completion tokens */
 	double prompt_seconds, seconds;
+	double pack_seconds; /* for weights made ready, in neither of these */
 };
 
 /* Runs until there are no more prompts. -1: a callback failed (its own message) or e. */

@@ -139,9 +139,9 @@ void model_forward(struct session *s, const struct seq *seqs, size_t nseqs)
 			cache_advance(s->seqs[i].cache, s->seqs[i].n);
 }
 
-void session_pack(struct session *s)
+void session_pack(struct session *s, size_t tokens)
 {
-	work_pack(&s->work);
+	work_pack(&s->work, tokens);
 }
 
 /* --- backward --- */

@@ -141,9 +141,9 @@ void session_free(struct session *s);
  * together are at most max_tokens; anything else is a bug of the caller. The final normed hidden states [T,
  * h] stay in the session, for the head. */
 void model_forward(struct session *s, const struct seq *seqs, size_t nseqs);
-/* Packs weights that are not yet. The first passes of few tokens do without, later ones pack of their own
- * accord; this is for who wants to say when. */
-void session_pack(struct session *s);
+/* What the next forward pass of so many tokens would begin with: packing weights that are not packed yet. The
+ * first passes of few tokens do without. For who wants to say when, or to measure it apart. */
+void session_pack(struct session *s, size_t tokens);
 /* Logits of n rows (NULL: all T, in order) into out [n, V]. */
 void model_logits(struct session *s, const size_t *rows, size_t n, float *out);
 

@@ -231,24 +231,23 @@ static const struct panels *pack(const struct work *w, struct packed *p, size_t 
 	return &p->panels;
 }
 
-void work_pack(struct work *w)
-{
-	for (size_t i = 0; !w->train && i < w->net->nlinears; i++)
-		pack(w, &w->forward[i], i, 0);
-}
-
 /* What goes through the model before it is worth packing: a short prompt, and its last token, which goes
  * apart (eval/decode.c). */
 #define FEW_TOKENS 128
 #define FEW_PASSES 2
 
+void work_pack(struct work *w, size_t tokens)
+{
+	int all = w->model->resident || tokens > FEW_TOKENS || w->passes >= FEW_PASSES;
+	for (size_t i = 0; !w->train && i < w->net->nlinears; i++)
+		if (all || !linear_lies(w->model, &w->net->linears[i]))
+			pack(w, &w->forward[i], i, 0);
+}
+
 void work_begin(struct work *w, size_t tokens)
 {
-	int many = w->model->resident || tokens > FEW_TOKENS || w->passes == FEW_PASSES;
-	for (size_t i = 0; !w->train && i < w->net->nlinears; i++)
-		if (many || !linear_lies(w->model, &w->net->linears[i]))
-			pack(w, &w->forward[i], i, 0);
-	w->passes += !many;
+	work_pack(w, tokens);
+	w->passes++;
 }
 
 /* --- linear maps --- */

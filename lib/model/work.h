@@ -37,7 +37,7 @@ struct work {
 	enum dtype compute; /* of products, and of the activations that they read */
 	int train, kv8;
 	size_t tokens; /* most rows of a call */
-	size_t passes; /* with few tokens, without panels */
+	size_t passes; /* forward passes so far */
 	/* Without training, each linear map keeps its panels [nlinears]. In training the weights move anyway:
 	 * there is one place for each direction, packed when another map's turn comes. */
 	struct packed *forward, *backward;
@@ -49,10 +49,10 @@ struct work {
 
 /* Takes memory for panels and sums. */
 void work_place(struct work *w, struct area *a);
-/* Packs what is kept packed, where the weights have moved. */
-void work_pack(struct work *w);
-/* The same before a forward pass of `tokens`, unless it is one of the first and has few of them: these are
- * multiplied sooner with weights where they are stored, if these need no quantising. */
+/* Packs what is kept packed, where the weights have moved: for a forward pass of `tokens`. The first passes
+ * of few tokens multiply sooner with weights where they are stored, if these need no quantising. */
+void work_pack(struct work *w, size_t tokens);
+/* Before a forward pass: the same, and counts it. */
 void work_begin(struct work *w, size_t tokens);
 
 /* Activations that products read are of type w->compute; the residual stream and what products give are f32.

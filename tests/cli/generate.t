@@ -69,7 +69,7 @@ like "top log-probabilities" "$(gen -p The --greedy --max-tokens 1 --jsonl --top
 	'"top_logprobs":\[\[\[[0-9]+,-[0-9.]+\],\[[0-9]+,-[0-9.]+\]\]\]'
 like "the context ends a completion" "$(gen -p The --max-tokens 1000 --ignore-eos --jsonl --temp 1)" '"finish_reason":"length"'
 gen -p The --max-tokens 5 --log log.jsonl -o o.txt
-like "the summary in the log" "$(cat log.jsonl)" '"prompt_tokens":[0-9]+,"prompt_tokens_per_s":.*"tokens":5,"tokens_per_s":'
+like "the summary in the log" "$(cat log.jsonl)" '"prompt_tokens":[0-9]+,"prompt_tokens_per_s":.*"tokens":5,"tokens_per_s":.*"pack_seconds":[0-9.e-]+,'
 gen -p '' --greedy --max-tokens 3 >e.txt
 is "an empty prompt begins with BOS or EOS" $? 0
 printf 'a\n\n\nb\n' | gen --greedy --max-tokens 2 --jsonl >e.jsonl
