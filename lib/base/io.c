@@ -365,10 +365,11 @@ int io_register_temp(const char *path)
 
 static int temp_registered(const char *path)
 {
+	int found = 0;
+#pragma omp critical(io_temps)
 	for (int i = 0; i < MAX_TEMPS; i++)
-		if (temp_live[i] && strcmp(temp_names[i], path) == 0)
-			return 1;
-	return 0;
+		found |= temp_live[i] && strcmp(temp_names[i], path) == 0;
+	return found;
 }
 
 void io_forget_temp(int slot)

@@ -328,20 +328,37 @@ static int write_state(
 	return writer_commit(w, 1, e);
 }
 
+/* What a checkpoint holds, in dir. The two large files are written, and waited for, side by side. */
+static int write_all(
+	const char *dir, const struct trainer *t, const struct run_state *s, enum dtype dtype, struct err *e)
+{
+	char *state = path_join(dir, STATE_FILE);
+	struct err state_e;
+	int rc = 0, state_rc = 0;
+#pragma omp parallel sections
+	{
+#pragma omp section
+		state_rc = write_state(state, t, s, dtype != DTYPE_F32, &state_e);
+#pragma omp section
+		rc = model_save_dir(t->model, dir, dtype, 1, e);
+	}
+	free(state);
+	if (rc == 0 && state_rc < 0) {
+		*e = state_e;
+		rc = -1;
+	}
+	return rc == 0 ? path_sync(dir, e) : rc;
+}
+
 int ckpt_save(const char *run, const struct trainer *t, const struct run_state *s, enum dtype dtype,
 	uint64_t keep, struct err *e)
 {
 	char *path = ckpt_path(run, s->step);
 	char *temp = xasprintf("%s/.step-%llu.%ld.tmp", run, (unsigned long long)s->step, (long)getpid());
-	char *state = path_join(temp, STATE_FILE);
 	remove_dir(temp);
 	int rc = path_mkdir(temp, e);
 	if (rc == 0)
-		rc = model_save_dir(t->model, temp, dtype, 1, e);
-	if (rc == 0)
-		rc = write_state(state, t, s, dtype != DTYPE_F32, e);
-	if (rc == 0)
-		rc = path_sync(temp, e);
+		rc = write_all(temp, t, s, dtype, e);
 	if (rc == 0 && rename(temp, path) < 0)
 		rc = err_set(e, "%s: cannot rename:", path);
 	if (rc < 0)
@@ -352,7 +369,6 @@ int ckpt_save(const char *run, const struct trainer *t, const struct run_state *
 		rc = point_latest(run, s->step, e);
 	if (rc == 0 && keep)
 		remove_older(run, keep);
-	free(state);
 	free(temp);
 	free(path);
 	return rc;
