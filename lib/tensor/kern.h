@@ -67,6 +67,8 @@ struct kern {
 	void (*tiles_off)(void);
 
 	const struct kern_qgemm *qgemm; /* products with quantised weights */
+	/* NULL, or what multiplies the same panels where there are many rows (its `least`). */
+	const struct kern_qgemm *qgemm_many;
 
 	/* Rows of n values. */
 	float (*sum)(const float *x, size_t n);

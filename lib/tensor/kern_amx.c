@@ -8,9 +8,8 @@
 #include "tensor/kern_qtile.h"
 
 /*
- * Products of bf16 on AMX tiles (Intel SDM, volume 2, TDPBF16PS); everything else is AVX-512's, products with
- * quantised weights as well: a group of 32 k fills half of a register of bytes, and its sums have to leave
- * the registers through memory before the scales can meet them. A tile is 32 x 32: 2 x 2 tile registers of 16
+ * Products of bf16 on AMX tiles (Intel SDM, volume 2, TDPBF16PS), and of quantised weights with many rows
+ * (kern_qamx.h); everything else is AVX-512's. A tile is 32 x 32: 2 x 2 tile registers of 16
  * x 16 sums, two of A (16 rows of 16 pairs of k), two of B, whose panels [k/2][32][2] have the layout that
  * the instruction wants.
  *
@@ -30,11 +29,13 @@
 #define NR16 32
 #define DEEP 32 /* k of a register */
 
-static const struct {
+struct tile_config {
 	uint8_t palette, start_row, reserved[14];
 	uint16_t row_bytes[16];
 	uint8_t rows[16];
-} config = {
+};
+
+static const struct tile_config config = {
 	.palette = 1,
 	.row_bytes = { 64, 64, 64, 64, 64, 64, 64, 64 },
 	.rows = { 16, 16, 16, 16, 16, 16, 16, 16 },
@@ -165,6 +166,8 @@ static void tile_bf16(size_t k, const uint16_t *a, size_t ars, size_t aks, const
 	edge_end(buf, NR16, c, ldc, m, n);
 }
 
+#include "tensor/kern_qamx.h"
+
 /* --- packing of A ---------------------------------------------------------------------------------- */
 
 /* Rows of y are rows of x (ks == 1). */
@@ -248,6 +251,7 @@ const struct kern kern_amx = {
 	.tiles_on = tiles_on,
 	.tiles_off = tiles_off,
 	KERN_ROWS,
+	.qgemm_many = &qamx_row,
 };
 
 #endif

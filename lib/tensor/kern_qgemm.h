@@ -45,9 +45,13 @@ typedef void qtile(size_t groups, const void *a, const void *b, const float *c0,
 
 struct kern_qgemm {
 	const char *name; /* of the multiplication */
+	size_t least;     /* rows that it is for */
 	size_t mr, nr, unit, act;
 	/* C[m, n] = C0 + A B as in struct kern, k in whole groups. */
 	qtile *tile[QFORMS];
+	/* NULL, or what a thread does before and after a series of tiles. */
+	void (*tiles_on)(void);
+	void (*tiles_off)(void);
 	/* A tile of m rows, ldx apart, of k values, f32 or bf16; what is missing of the last group counts as
 	 * zero. A group with a value that is not finite makes NaN. */
 	void (*pack_act)(

@@ -115,7 +115,7 @@ static void task(const struct product *p, const char *packed, size_t i0, size_t 
 }
 
 /* Inside a parallel region: shares the work, and waits. */
-static void multiply(const struct product *p, const char *packed)
+static void share(const struct product *p, const char *packed)
 {
 	size_t high = most(1, BLOCK_BYTES / (p->row_bytes * p->tall + 1)) * p->tall;
 	size_t panels = div_up(p->b->n, p->q->nr), blocks = div_up(p->rows, high);
@@ -134,9 +134,25 @@ static void multiply(const struct product *p, const char *packed)
 	}
 }
 
+/* The same, by threads made ready for tiles. */
+static void multiply(const struct product *p, const char *packed)
+{
+	if (p->q->tiles_on)
+		p->q->tiles_on();
+	share(p, packed);
+	if (p->q->tiles_off)
+		p->q->tiles_off();
+}
+
+static const struct kern_qgemm *for_rows(size_t m)
+{
+	const struct kern *k = kern();
+	return k->qgemm_many && m >= k->qgemm_many->least ? k->qgemm_many : k->qgemm;
+}
+
 void qgemm(size_t m, struct mat a, const struct qpanels *b, struct gemm_out o)
 {
-	const struct kern_qgemm *q = kern()->qgemm;
+	const struct kern_qgemm *q = for_rows(m);
 	struct product p = { .q = q, .b = b, .groups = groups_of(b), .a = a, .o = o };
 	ASSERT(a.cs == 1 && (a.t == DTYPE_F32 || a.t == DTYPE_BF16));
 	if (!m || !b->n)

@@ -308,7 +308,7 @@ int main(void)
 {
 	amx_emu_begin();
 	static const size_t shapes[][3] = { { 1, 1, 32 }, { 2, 33, 64 }, { 5, 16, 288 }, { 9, 47, 512 },
-		{ 23, 129, 768 }, { 3, 64, 2048 + 32 } };
+		{ 16, 40, 96 }, { 23, 129, 768 }, { 33, 70, 256 + 160 }, { 3, 64, 2048 + 32 } };
 	rng_init(&rng, 3, 0);
 	for (int f = 0; f < QFORMS; f++)
 		for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
