@@ -87,30 +87,42 @@ static void clear(float *x, size_t rows, size_t n)
 		memset(x + i * n, 0, n * sizeof *x);
 }
 
+/* Logits of rows [at, at + n) of those picked, and what follows from them. */
+static void logits_piece(
+	struct session *s, const struct head_args *a, const uint32_t *rows, size_t at, size_t n)
+{
+	const struct config *c = s->work.net->config;
+	const void *x = act_at(&s->work, s->picked, at * c->hidden);
+	linear_forward(&s->work, s->work.net->head, n, x, c->hidden, NULL, s->logits, c->vocab);
+#pragma omp parallel for schedule(dynamic, 1)
+	for (size_t i = 0; i < n; i++) {
+		float *y = s->logits + i * c->vocab;
+		finish_row(a, c->vocab, rows[at + i], y);
+		if (a->dlogp && s->dlogits)
+			act_store(&s->work,
+				act_at(&s->work, s->dlogits, (at + i) * act_ld(&s->work, c->vocab)), y,
+				c->vocab);
+	}
+}
+
 void model_head(struct session *s, const struct head_args *a)
 {
 	const struct config *c = s->work.net->config;
-	size_t h = c->hidden, total = rows_with_targets(s, a->targets), head = s->work.net->head;
+	size_t h = c->hidden, total = rows_with_targets(s, a->targets);
 	size_t ld = s->dlogits ? act_ld(&s->work, c->vocab) : c->vocab;
 	ASSERT(!a->dlogp || s->work.train);
 	if (a->dlogp)
 		clear(s->dres, s->pass.tokens, h);
 	for (size_t at = 0; at < total; at += s->head_rows) {
 		const uint32_t *rows = s->rows + at;
-		size_t m = total - at < s->head_rows ? total - at : s->head_rows;
+		size_t m = least(s->head_rows, total - at);
 		pick(s, rows, m);
-		linear_forward(&s->work, head, m, s->picked, h, NULL, s->logits, c->vocab);
-#pragma omp parallel for schedule(dynamic, 1)
-		for (size_t i = 0; i < m; i++) {
-			float *x = s->logits + i * c->vocab;
-			finish_row(a, c->vocab, rows[i], x);
-			if (a->dlogp && s->dlogits)
-				act_store(&s->work, act_at(&s->work, s->dlogits, i * ld), x, c->vocab);
-		}
+		for (size_t z = 0; z < m; z += s->logit_rows)
+			logits_piece(s, a, rows, z, least(s->logit_rows, m - z));
 		if (!a->dlogp)
 			continue;
-		linear_backward(&s->work, head, m, s->picked, h, s->dlogits ? s->dlogits : s->logits, ld,
-			s->dpicked, h);
+		linear_backward(&s->work, s->work.net->head, m, s->picked, h,
+			s->dlogits ? s->dlogits : s->logits, ld, s->dpicked, h);
 #pragma omp parallel for
 		for (size_t i = 0; i < m; i++)
 			memcpy(s->dres + rows[i] * h, s->dpicked + i * h, h * sizeof *s->dres);

@@ -63,7 +63,7 @@ static void place(struct session *s, struct area *a, struct area *scratch)
 	s->last = take(a, T, h);
 	s->hidden = area_take_act(a, &s->work, T, h);
 	s->picked = area_take_act(a, &s->work, s->head_rows, h);
-	s->logits = take(a, s->head_rows, c->vocab);
+	s->logits = take(a, s->logit_rows, c->vocab);
 	if (s->work.train) {
 		s->last_stat = take(a, T, 2);
 		s->dres = take(a, T, h);
@@ -80,12 +80,19 @@ static void place(struct session *s, struct area *a, struct area *scratch)
 		s->steps[i].x = s->last; /* one residual stream, changed in place */
 }
 
+static size_t head_rows(const struct net *n, size_t max_tokens, size_t logits, size_t max)
+{
+	return least(max_tokens, most(64, least(max, logits / n->config->vocab)));
+}
+
 static struct session *start(const struct net *n, enum dtype compute, size_t max_tokens, int flags)
 {
 	struct session *s = xcalloc(1, sizeof *s);
 	ASSERT(max_tokens > 0 && max_tokens < NO_TARGET);
 	s->max_tokens = max_tokens;
-	s->head_rows = least(max_tokens, most(64, least(HEAD_ROWS_MAX, HEAD_LOGITS / n->config->vocab)));
+	int narrow = (flags & SESSION_TRAIN) && compute != DTYPE_F32;
+	s->head_rows = head_rows(n, max_tokens, HEAD_LOGITS * (narrow ? 2 : 1), HEAD_ROWS_MAX);
+	s->logit_rows = narrow ? head_rows(n, max_tokens, HEAD_LOGITS / 2, LOGIT_ROWS_MAX) : s->head_rows;
 	s->recompute = flags & SESSION_RECOMPUTE;
 	s->work = (struct work){
 		.net = n, .compute = compute, .train = flags & SESSION_TRAIN, .tokens = max_tokens

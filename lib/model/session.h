@@ -8,9 +8,12 @@
 #include "model/block.h"
 
 /* Logits that exist at a time, about: so many rows of hidden states go through the head together, never all
- * [T, V] of a large vocabulary. The fewer pieces, the fewer times the gradient of the head is walked. */
+ * [T, V] of a large vocabulary. The fewer pieces, the fewer times the gradient of the head is walked: where
+ * gradients are narrower than logits there are twice as many, and the logits come in pieces of such a piece.
+ */
 #define HEAD_LOGITS ((size_t)12 << 20)
 #define HEAD_ROWS_MAX 1024
+#define LOGIT_ROWS_MAX 256
 
 struct step_state {
 	void *block;      /* the block's own */
@@ -24,7 +27,7 @@ struct step_state {
 
 struct session {
 	struct work work;
-	size_t max_tokens, head_rows;
+	size_t max_tokens, head_rows, logit_rows;
 	int recompute;
 	void *memory;
 	size_t bytes;
@@ -51,7 +54,7 @@ struct session {
 
 	uint32_t *rows; /* [T]: those that have a target */
 	void *picked;   /* [head_rows, h], activations */
-	float *logits;  /* [head_rows, V] */
+	float *logits;  /* [logit_rows, V] */
 	float *dpicked; /* [head_rows, h]; training only */
 	void *dlogits;  /* [head_rows, V], activations; training only; NULL: the logits become their gradient
 			 */

@@ -156,12 +156,12 @@ void work_place(struct work *w, struct area *a)
 	w->rows_bytes = 0;
 	for (size_t i = 0; i < n->nlinears; i++) {
 		const struct linear *l = &n->linears[i];
-		w->rows_bytes =
-			most(w->rows_bytes, panels_bytes(w->compute, w->tokens, l->cs == 1 ? l->in : l->out));
+		w->rows_bytes = most(w->rows_bytes,
+			panels_bytes(w->compute, least(GRAD_ROWS, w->tokens), l->cs == 1 ? l->in : l->out));
 		if (l->bias != NO_OFFSET)
 			widest = most(widest, l->out);
 	}
-	w->rows.p = area_take(a, w->rows_bytes, 1);
+	w->rows = area_take(a, w->rows_bytes, 1);
 	/* A norm sums two gradients at once. */
 	w->partial = area_take(a, mul_size(chunks(w->tokens), 2 * widest), sizeof *w->partial);
 }
@@ -354,18 +354,19 @@ void linear_backward_weight(
 	 */
 	const struct linear *l = &w->net->linears[linear];
 	int transposed = l->cs != 1;
-	struct mat xt = act_mat(w, x, 1, ldx), yt = act_mat(w, dy, 1, lddy); /* [in, rows], [out, rows] */
-	struct mat down = transposed ? xt : yt, across = transposed ? yt : xt;
-	struct panels *p = &w->rows;
 	size_t ld = transposed ? l->cs : l->rs;
-	p->dtype = w->compute;
-	p->k = rows;
-	p->n = transposed ? l->out : l->in;
-	ASSERT(panels_bytes(p->dtype, p->k, p->n) <= w->rows_bytes);
-	panels_pack(p, (struct mat){ across.p, across.t, across.cs, across.rs });
 	float *dw = work_grad(w, l->w);
-	gemm(transposed ? l->in : l->out, down, p,
-		(struct gemm_out){ .c = dw, .ldc = ld, .from = dw, .ldfrom = ld });
+	for (size_t at = 0; at < rows; at += GRAD_ROWS) {
+		struct mat xt = act_mat(w, act_at(w, x, at * ldx), 1, ldx), /* [in, rows] */
+			yt = act_mat(w, act_at(w, dy, at * lddy), 1, lddy); /* [out, rows] */
+		struct mat down = transposed ? xt : yt, across = transposed ? yt : xt;
+		struct panels p = { w->compute, least(GRAD_ROWS, rows - at), transposed ? l->out : l->in,
+			w->rows };
+		ASSERT(panels_bytes(p.dtype, p.k, p.n) <= w->rows_bytes);
+		panels_pack(&p, (struct mat){ across.p, across.t, across.cs, across.rs });
+		gemm(transposed ? l->in : l->out, down, &p,
+			(struct gemm_out){ .c = dw, .ldc = ld, .from = dw, .ldfrom = ld });
+	}
 	if (l->bias != NO_OFFSET)
 		add_rows(w, rows, l->out, dy, lddy, work_grad(w, l->bias));
 }

@@ -12,6 +12,9 @@
 #include "tensor/qgemm.h"
 
 #define ROW_CHUNK 64
+/* A weight gradient's sums go on from piece to piece of so many rows: what is packed of them stays in a
+ * cache. */
+#define GRAD_ROWS 1024
 
 /* Hands out 64-byte aligned pieces of one allocation. Without a base it only measures. */
 struct area {
@@ -41,8 +44,8 @@ struct work {
 	/* Without training, each linear map keeps its panels [nlinears]. In training the weights move anyway:
 	 * there is one place for each direction, packed when another map's turn comes. */
 	struct packed *forward, *backward;
-	float *given;       /* [tokens, widest out]: what quantised products give, before it is handed on */
-	struct panels rows; /* the row-side operand of a weight gradient */
+	float *given; /* [tokens, widest out]: what quantised products give, before it is handed on */
+	void *rows;   /* panels: the right side of a weight gradient, GRAD_ROWS at most */
 	size_t rows_bytes;
 	float *partial; /* [chunks of rows, widest sum] */
 };
