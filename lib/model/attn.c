@@ -119,6 +119,7 @@ struct attn_call {
 	const struct attn *a;
 	const struct attn_state *s;
 	const struct pass *p;
+	act_store_fn *store;
 };
 
 /* Columns [col, col + n) of row t of what the product gave, whole heads: queries and keys turn. Keys and
@@ -132,7 +133,7 @@ static void rotate(const struct attn_call *c, size_t t, size_t col, size_t n, fl
 	for (size_t i = 0; c->p->work->kv8 && i < n; i += dim)
 		if (col + i >= a->q_width)
 			kern()->mx_round(x + i, dim);
-	act_store(c->p->work, act_at(c->p->work, c->s->qkv, t * a->width + col), x, n);
+	c->store(c->p->work, act_at(c->p->work, c->s->qkv, t * a->width + col), x, n);
 }
 
 static void rotate_block(const void *ctx, const struct gemm_block *b)
@@ -180,7 +181,7 @@ static void attn_forward(
 {
 	const struct attn *a = self;
 	const struct attn_state *s = state;
-	struct attn_call c = { a, s, p };
+	struct attn_call c = { a, s, p, act_storing(p->tokens * a->width) };
 	if (s->wide) {
 		linear_forward(p->work, a->qkv, p->tokens, x, a->hidden, NULL, s->wide, a->width);
 		norm_qk(a, s, p, s->wide);
@@ -218,7 +219,7 @@ static void store_gradient(
 		if (c->s->dqkv_wide)
 			memcpy(c->s->dqkv_wide + t * a->width + at, x, dim * sizeof *x);
 		else
-			act_store(c->p->work, act_at(c->p->work, c->s->dqkv, t * a->width + at), x, dim);
+			c->store(c->p->work, act_at(c->p->work, c->s->dqkv, t * a->width + at), x, dim);
 	}
 }
 
@@ -235,7 +236,7 @@ static void attend_back(const struct attn *a, const struct attn_state *s, const 
 			.v = act_at(p->work, s->qkv, at + a->kv_width) };
 	}
 	flash_backward(&shape, &l, s->seqs, p->nseqs, s->qkv, s->out, s->lse, s->dout, store_gradient,
-		&(struct attn_call){ a, s, p });
+		&(struct attn_call){ a, s, p, act_storing(p->tokens * a->width) });
 }
 
 /* Through the norms of q and k: dqkv from dqkv_wide. */
@@ -257,7 +258,8 @@ static void attn_backward(
 	const struct attn_state *s = state;
 	size_t T = p->tokens;
 	linear_backward_input_to(p->work, a->out, T, dy, a->hidden,
-		(struct sink){ .done = round_dout, .ctx = &(struct attn_call){ a, s, p } });
+		(struct sink){ .done = round_dout,
+			.ctx = &(struct attn_call){ a, s, p, act_storing(T * a->q_width) } });
 	linear_backward_weight(p->work, a->out, T, s->out, a->q_width, dy, a->hidden);
 	attend_back(a, s, p);
 	if (s->dqkv_wide)

@@ -15,7 +15,7 @@ struct mlp {
 
 /* Activations. */
 struct mlp_state {
-	void *up;  /* [T, 2I or I]: gate then up */
+	void *up;  /* [T, 2I or I]: gate then up; training only */
 	void *act; /* [T, I]: what goes into down; rows are act_ld apart */
 	void *dup; /* as up; rows are act_ld apart */
 };
@@ -43,7 +43,7 @@ static void mlp_place(
 {
 	const struct mlp *m = self;
 	struct mlp_state *s = state;
-	s->up = area_take_act(kept, w, w->tokens, up_width(m));
+	s->up = w->train ? area_take_act(kept, w, w->tokens, up_width(m)) : NULL;
 	s->act = area_take_act(scratch, w, w->tokens, act_ld(w, m->width));
 	if (w->train)
 		s->dup = area_take_act(scratch, w, w->tokens, act_ld(w, up_width(m)));
@@ -64,13 +64,20 @@ struct mlp_call {
 	const struct mlp *m;
 	const struct mlp_state *s;
 	const struct work *w;
+	act_store_fn *store;
 };
 
-/* n values of up, rounded from what the product gave, as f32. */
-static const float *round_up(const struct work *w, void *up, const float *given, float *buf, size_t n)
+/* n values of up, rounded from what the product gave, as f32; stored for backward. */
+static const float *round_up(const struct mlp_call *c, size_t at, const float *given, float *buf, size_t n)
 {
-	act_store(w, up, given, n);
-	return act_load(w, up, buf, n);
+	uint16_t half[ACT_CHUNK];
+	if (c->s->up)
+		c->store(c->w, act_at(c->w, c->s->up, at), given, n);
+	if (c->w->compute == DTYPE_F32)
+		return given;
+	kern()->to_bf16(half, given, n);
+	kern()->of_bf16(buf, half, n);
+	return buf;
 }
 
 /* Columns [j, j + n) of row t, from what the product gave: up, and act. */
@@ -80,10 +87,10 @@ static void activate(
 	float a[ACT_CHUNK], buf[ACT_CHUNK];
 	const struct mlp *m = c->m;
 	size_t at = t * up_width(m) + j;
-	act_forward(m, a, round_up(c->w, act_at(c->w, c->s->up, at), gate, buf, n), n);
+	act_forward(m, a, round_up(c, at, gate, buf, n), n);
 	if (m->gated)
-		kern()->mul(a, a, round_up(c->w, act_at(c->w, c->s->up, at + m->width), up, buf, n), n);
-	act_store(c->w, act_at(c->w, c->s->act, t * act_ld(c->w, m->width) + j), a, n);
+		kern()->mul(a, a, round_up(c, at + m->width, up, buf, n), n);
+	c->store(c->w, act_at(c->w, c->s->act, t * act_ld(c->w, m->width) + j), a, n);
 }
 
 static void activate_block(const void *ctx, const struct gemm_block *b)
@@ -101,7 +108,7 @@ static void mlp_forward(
 	const struct mlp *m = self;
 	const struct mlp_state *s = state;
 	struct work *w = p->work;
-	struct mlp_call c = { m, s, w };
+	struct mlp_call c = { m, s, w, act_storing(p->tokens * m->width) };
 	linear_forward_to(w, m->up, p->tokens, x, m->hidden,
 		(struct sink){ .done = activate_block, .ctx = &c, .parts = m->gated ? 2 : 1 });
 	linear_forward(w, m->down, p->tokens, s->act, act_ld(w, m->width), from, y, m->hidden);
@@ -121,14 +128,14 @@ static void activate_back(const struct mlp_call *c, size_t t, size_t j, size_t n
 	if (m->gated) {
 		const float *u = act_load(w, act_at(w, c->s->up, at + m->width), ubuf, n);
 		q->mul(d, a, dh, n);
-		act_store(w, act_at(w, c->s->dup, to + m->width), d, n);
+		c->store(w, act_at(w, c->s->dup, to + m->width), d, n);
 		q->mul(d, dh, u, n);
 		q->mul(a, a, u, n);
 		dh = d;
 	}
-	act_store(w, act_at(w, c->s->act, t * act_ld(w, m->width) + j), a, n);
+	c->store(w, act_at(w, c->s->act, t * act_ld(w, m->width) + j), a, n);
 	act_backward(m, a, dh, g, n);
-	act_store(w, act_at(w, c->s->dup, to), a, n);
+	c->store(w, act_at(w, c->s->dup, to), a, n);
 }
 
 static void activate_back_block(const void *ctx, const struct gemm_block *b)
@@ -145,7 +152,7 @@ static void mlp_backward(
 	const struct mlp *m = self;
 	const struct mlp_state *s = state;
 	struct work *w = p->work;
-	struct mlp_call c = { m, s, w };
+	struct mlp_call c = { m, s, w, act_storing(p->tokens * m->width) };
 	linear_backward_input_to(w, m->down, p->tokens, dy, m->hidden,
 		(struct sink){ .done = activate_back_block, .ctx = &c });
 	linear_backward_weight(w, m->down, p->tokens, s->act, act_ld(w, m->width), dy, m->hidden);

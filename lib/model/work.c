@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define STREAM_FROM ((size_t)2 << 20)
+
 void *area_take(struct area *a, size_t count, size_t size)
 {
 	size_t bytes = add_size(mul_size(count, size), 63) / 64 * 64, at = a->used;
@@ -60,6 +62,19 @@ void act_store(const struct work *w, void *y, const float *x, size_t n)
 		kern()->to_bf16(y, x, n);
 	else if (y != x)
 		memcpy(y, x, n * sizeof *x);
+}
+
+static void act_stream(const struct work *w, void *y, const float *x, size_t n)
+{
+	if (w->compute == DTYPE_BF16)
+		kern()->stream_bf16(y, x, n);
+	else
+		act_store(w, y, x, n);
+}
+
+act_store_fn *act_storing(size_t all)
+{
+	return all < STREAM_FROM ? act_store : act_stream;
 }
 
 const void *act_rows(const struct work *w, size_t rows, size_t n, const float *x, void *y)

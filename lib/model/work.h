@@ -66,6 +66,10 @@ void *act_at(const struct work *w, const void *x, size_t i);
 /* n values as f32: in place, or in buf [n]. */
 const float *act_load(const struct work *w, const void *x, float *buf, size_t n);
 void act_store(const struct work *w, void *y, const float *x, size_t n);
+/* How blocks of a product store their activations, `all` values: around the caches, if those would not hold
+ * them. */
+typedef void act_store_fn(const struct work *w, void *y, const float *x, size_t n);
+act_store_fn *act_storing(size_t all);
 /* Columns that elementwise work takes at a time. */
 #define ACT_CHUNK 512
 /* From row to row of activations n wide that products read: rows a multiple of 2 KiB apart would share few

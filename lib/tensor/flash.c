@@ -669,6 +669,36 @@ static const float *as_f32(const struct math *x, const void *from, float *buf, s
 	return buf;
 }
 
+/* Rows of d elements, `stride` apart, are going to be read: they lie too far apart for the processor to
+ * notice.
+ */
+static inline __attribute__((always_inline)) void fetch(
+	const struct math *x, const void *from, size_t stride, size_t d, size_t rows)
+{
+	for (size_t i = 0; i < rows; i++)
+		for (size_t j = 0; j < d * x->size; j += 64)
+			__builtin_prefetch((const char *)from + i * stride * x->size + j);
+}
+
+/* Queries [i, i + rows) of a head. */
+static void back_pack_rows(
+	struct back *t, size_t i, size_t rows, const void *q, const void *out, const void *dout, size_t step)
+{
+	const struct math *x = &t->x;
+	size_t stride = t->l->q_stride;
+	for (size_t z = i; z < i + rows; z += x->mr) {
+		size_t m = least(x->mr, i + rows - z), at = z * deep(x, t->d);
+		pack_left(x, element(x, t->qa, at), m, element(x, q, z * stride), x->t, 1, stride, t->d);
+		pack_left(x, element(x, t->da, at), m, element(x, dout, z * step), x->t, 1, step, t->d);
+	}
+	pack_plain(x, element(x, t->qb, i * t->dw), rows, element(x, q, i * stride), stride, t->d, rows);
+	pack_plain(x, element(x, t->db, i * t->dw), rows, element(x, dout, i * step), step, t->d, rows);
+	for (size_t z = i; z < i + rows; z++) {
+		const float *o = as_f32(x, element(x, out, z * step), t->o, t->d);
+		t->delta[z] = x->kn->dot(o, as_f32(x, element(x, dout, z * step), t->dout, t->d), t->d);
+	}
+}
+
 static void back_pack_head(
 	struct back *t, size_t h, const void *q, const void *out, const float *lse, const void *dout)
 {
@@ -677,25 +707,15 @@ static void back_pack_head(
 	q = element(x, q, t->f->row * stride + h * t->l->q_head_stride);
 	out = element(x, out, out_at(t->l, t->f->row, h));
 	dout = element(x, dout, out_at(t->l, t->f->row, h));
-	for (size_t i = 0; i < n; i += x->mr) {
-		size_t m = least(x->mr, n - i);
-		pack_left(x, element(x, t->qa, i * deep(x, t->d)), m, element(x, q, i * stride), x->t, 1,
-			stride, t->d);
-		pack_left(x, element(x, t->da, i * deep(x, t->d)), m, element(x, dout, i * step), x->t, 1,
-			step, t->d);
-	}
 	for (size_t i = 0; i < n; i += t->high) {
-		size_t rows = least(t->high, n - i);
-		pack_plain(
-			x, element(x, t->qb, i * t->dw), rows, element(x, q, i * stride), stride, t->d, rows);
-		pack_plain(
-			x, element(x, t->db, i * t->dw), rows, element(x, dout, i * step), step, t->d, rows);
+		size_t rows = least(t->high, n - i), next = least(t->high, n - i - rows);
+		fetch(x, element(x, q, (i + rows) * stride), stride, t->d, next);
+		fetch(x, element(x, out, (i + rows) * step), step, t->d, next);
+		fetch(x, element(x, dout, (i + rows) * step), step, t->d, next);
+		back_pack_rows(t, i, rows, q, out, dout, step);
 	}
-	for (size_t i = 0; i < n; i++) {
-		const float *o = as_f32(x, element(x, out, i * step), t->o, t->d);
-		t->delta[i] = x->kn->dot(o, as_f32(x, element(x, dout, i * step), t->dout, t->d), t->d);
+	for (size_t i = 0; i < n; i++)
 		t->lse[i] = lse[(t->f->row + i) * t->s->heads + h];
-	}
 	memset(t->dq, 0, n * t->dw * sizeof *t->dq);
 }
 
@@ -746,7 +766,9 @@ static void back_keys(struct back *t, size_t first)
 {
 	const struct math *x = &t->x;
 	size_t n = t->f->n, keys = least(B, n - first), stride = t->l->kv_stride;
-	size_t at = first * stride + t->kv_head * t->l->kv_head_stride;
+	size_t at = first * stride + t->kv_head * t->l->kv_head_stride, next = least(B, n - first - keys);
+	fetch(x, element(x, t->f->k, at + keys * stride), stride, t->d, next);
+	fetch(x, element(x, t->f->v, at + keys * stride), stride, t->d, next);
 	pack_turned(x, t->kt, element(x, t->f->k, at), stride, t->d, keys);
 	pack_turned(x, t->vt, element(x, t->f->v, at), stride, t->d, keys);
 	pack_plain(x, t->kb, keys, element(x, t->f->k, at), stride, t->d, keys);
@@ -822,6 +844,7 @@ void flash_backward(const struct flash_shape *s, const struct flash_layout *l, c
 			back_scratch(&t, longest, my_part(part));
 			back_run(&t, &args);
 		}
+		stream_end(proto.x.kn);
 		math_end(&proto.x);
 	}
 }

@@ -58,7 +58,7 @@ size_t flash_page_bytes(const struct flash_shape *s);
 void flash_forward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
 	size_t nseqs, const void *q, void *out, float *lse);
 /* Takes the gradient of one head of q, k or v, rows [row, row + n): x [n][ldx], head_dim wide, which may be
- * written to. Called by many threads, once for every head of every sequence. */
+ * written to. Called by many threads, once for every head of every sequence; it may use stream_bf16. */
 enum flash_grad { FLASH_DQ, FLASH_DK, FLASH_DV };
 typedef void flash_store(
 	const void *ctx, enum flash_grad what, size_t head, size_t row, size_t n, float *x, size_t ldx);

@@ -310,7 +310,7 @@ static void multiply(
 	struct plan p = plan_of(a, b, o, (size_t)omp_get_num_threads());
 	if (a->dtype == DTYPE_BF16)
 		tiles_begin(kern());
-#pragma omp for schedule(dynamic, 1)
+#pragma omp for schedule(dynamic, 1) nowait
 	for (size_t u = 0; u < p.high * p.across; u++) {
 		size_t i = u / p.across * p.tall, j = u % p.across * p.wide;
 		struct task t = { a, b, o, i, least(i + p.tall, tiles_of(a)), j, least(j + p.wide, p.panels),
@@ -323,8 +323,10 @@ static void multiply(
 		if (o->done)
 			pass_on(&t, first);
 	}
+	stream_end(kern());
 	if (a->dtype == DTYPE_BF16)
 		tiles_end(kern());
+#pragma omp barrier
 }
 
 /* Rows of A packed at a time: all, or equal parts of about CHUNK_BYTES, in whole blocks. */

@@ -56,7 +56,7 @@ struct gemm_block {
 	float *c; /* may be written to */
 	size_t ldc, pitch;
 };
-/* Called by many threads, once for every block. */
+/* Called by many threads, once for every block; may use stream_bf16 (kern.h). */
 typedef void gemm_done(const void *ctx, const struct gemm_block *b);
 
 /* C[m, n] = from + A B + bias; rows of C are ldc apart. from may be c: C += A B. */

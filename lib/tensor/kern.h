@@ -93,6 +93,10 @@ struct kern {
 	void (*adamw)(float *w, float *m, float *v, const float *g, size_t n, float gscale, float lr,
 		float beta1, float beta2, float eps, float decay, float c1, float c2);
 	void (*to_bf16)(uint16_t *y, const float *x, size_t n);
+	/* The same around the caches, for what no cache would hold until it is read. Other threads see it
+	 * behind stream_end (NULL: nothing to do) and a barrier. */
+	void (*stream_bf16)(uint16_t *y, const float *x, size_t n);
+	void (*stream_end)(void);
 	void (*of_bf16)(float *y, const uint16_t *x, size_t n);
 	/* To one of the two neighbours in bf16, the nearer the likelier: x is the mean of what may come out.
 	 * For finite values; key says which random numbers. */
@@ -134,6 +138,12 @@ struct kern {
 
 	const struct quant_code *codes; /* by enum quant; the same bytes under every set */
 };
+
+static inline void stream_end(const struct kern *k)
+{
+	if (k->stream_end)
+		k->stream_end();
+}
 
 /* Around calls of tile_bf16, in the thread that makes them; short, for registers are held in between. */
 static inline void tiles_begin(const struct kern *k)

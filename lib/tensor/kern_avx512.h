@@ -8,6 +8,9 @@
  * their own, because decoding runs on tiles of one to a few rows.
  */
 #include "base/mem.h"
+#define SOFTMAX_STEP softmax_step_512
+#define STREAM_BF16 stream_bf16
+#define STREAM_END stream_flush
 #include "tensor/kern_rows.h"
 #include "tensor/kern_tile.h"
 
@@ -175,6 +178,94 @@ static void tile_bf16(size_t k, const uint16_t *a, size_t ars, size_t aks, const
 
 #endif
 
+/* --- softmax of attention's block, 64 scores: kern_rows.h's, operation for operation --------------- */
+
+INLINE __m512 exp16(__m512 x)
+{
+	x = _mm512_min_ps(_mm512_set1_ps(88.8f), x);
+	__m512 magic = _mm512_set1_ps(12582912.0f);
+	__m512 t = _mm512_fmadd_ps(x, _mm512_set1_ps(1.44269504f), magic), n = _mm512_sub_ps(t, magic);
+	__m512 r = _mm512_fmadd_ps(
+		n, _mm512_set1_ps(2.12194440e-4f), _mm512_fmadd_ps(n, _mm512_set1_ps(-0.693359375f), x));
+	__m512 p = _mm512_fmadd_ps(_mm512_set1_ps(1.9875691500e-4f), r, _mm512_set1_ps(1.3981999507e-3f));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
+	__m512i two = _mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(127)), 23);
+	__m512 y = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0f));
+	__mmask16 small = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-86.6f), _CMP_LT_OQ);
+	return _mm512_maskz_mul_ps((__mmask16)~small, y, _mm512_castsi512_ps(two));
+}
+
+/* tree_sum's and row_max's tree, the last 16 lanes of it. */
+#define TREE16(name, op)                                                                         \
+	INLINE float name(__m512 x)                                                              \
+	{                                                                                        \
+		__m256 h = _mm256_##op(_mm512_extractf32x8_ps(x, 1), _mm512_castps512_ps256(x)); \
+		__m128 q = _mm_##op(_mm256_extractf128_ps(h, 1), _mm256_castps256_ps128(h));     \
+		q = _mm_##op(_mm_movehl_ps(q, q), q);                                            \
+		return _mm_cvtss_f32(_mm_##op(_mm_movehdup_ps(q), q));                           \
+	}
+TREE16(sum16, add_ps)
+TREE16(max16, max_ps)
+
+static float softmax_64(float *x, float scale, float *m, float *l)
+{
+	__m512 v[4], k = _mm512_set1_ps(scale), lowest = _mm512_set1_ps(-(float)INFINITY);
+	UNROLL
+	for (size_t i = 0; i < 4; i++)
+		v[i] = _mm512_loadu_ps(x + 16 * i);
+	__m512 a = _mm512_max_ps(v[2], _mm512_max_ps(v[0], lowest)),
+	       b = _mm512_max_ps(v[3], _mm512_max_ps(v[1], lowest));
+	float top = max16(_mm512_max_ps(b, a)) * scale, old = *m, now = top > old ? top : old;
+	UNROLL
+	for (size_t i = 0; i < 4; i++) {
+		v[i] = exp16(_mm512_sub_ps(_mm512_mul_ps(v[i], k), _mm512_set1_ps(now)));
+		_mm512_storeu_ps(x + 16 * i, v[i]);
+	}
+	float shrink = now == old ? 1.0f : exp_f32(old - now);
+	*m = now;
+	*l = *l * shrink + sum16(_mm512_add_ps(_mm512_add_ps(v[0], v[2]), _mm512_add_ps(v[1], v[3])));
+	return shrink;
+}
+
+static float softmax_step_512(float *x, size_t n, float scale, float *m, float *l)
+{
+	return n == 64 ? softmax_64(x, scale, m, l) : row_softmax_step(x, n, scale, m, l);
+}
+
+/* --- rounding ------------------------------------------------------------------------------------ */
+
+/* As bf16_of: nearest even, NaN stays NaN; in the low half of each 32 bits. */
+INLINE __m512i bf16_exact(__m512 x)
+{
+	__m512i u = _mm512_castps_si512(x);
+	__m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+	__m512i r =
+		_mm512_srli_epi32(_mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+	__m512i nan = _mm512_or_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(0x40));
+	return _mm512_mask_mov_epi32(r, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), nan);
+}
+
+static void stream_bf16(uint16_t *y, const float *x, size_t n)
+{
+	size_t i = least(n, (64 - (uintptr_t)y % 64) % 64 / sizeof *y);
+	row_to_bf16(y, x, i);
+	for (; i + 32 <= n; i += 32) {
+		__m256i lo = _mm512_cvtepi32_epi16(bf16_exact(_mm512_loadu_ps(x + i)));
+		__m256i hi = _mm512_cvtepi32_epi16(bf16_exact(_mm512_loadu_ps(x + i + 16)));
+		_mm512_stream_si512(
+			(__m512i *)(void *)(y + i), _mm512_inserti64x4(_mm512_castsi256_si512(lo), hi, 1));
+	}
+	row_to_bf16(y + i, x + i, n - i);
+}
+
+static void stream_flush(void)
+{
+	_mm_sfence();
+}
+
 /* --- packing ------------------------------------------------------------------------------------- */
 
 #ifdef __AVX512BF16__
@@ -192,15 +283,9 @@ INLINE __m512i bf16_wide(__m512 x)
 
 #else
 
-/* As bf16_of: nearest even, NaN stays NaN; in the low half of each 32 bits. */
 INLINE __m512i bf16_wide(__m512 x)
 {
-	__m512i u = _mm512_castps_si512(x);
-	__m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
-	__m512i r =
-		_mm512_srli_epi32(_mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
-	__m512i nan = _mm512_or_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(0x40));
-	return _mm512_mask_mov_epi32(r, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), nan);
+	return bf16_exact(x);
 }
 
 INLINE __m512i bf16_in_order(__m512 lo, __m512 hi)

@@ -403,12 +403,22 @@ static inline void repack_any_bf16(
 	.mr = MR, .nr = NR, .tile_f32 = tile_f32, .mr16 = mr16_, .nr16 = nr16_, .tile_bf16 = tile_bf16, \
 	.pack_f32 = pack_f32, .pack_bf16 = pack_bf16, .repack_bf16 = repack_bf16, .qgemm = &qgemm_row
 
-#define KERN_ROWS                                                                                     \
-	.sum = row_sum, .dot = row_dot, .max = row_max, .add = row_add, .axpy = row_axpy,             \
-	.scale = row_scale, .mul = row_mul, .exp_sum = row_exp_sum, .lse = row_lse, .silu = row_silu, \
-	.silu_back = row_silu_back, .gelu_tanh = row_gelu_tanh, .gelu_tanh_back = row_gelu_tanh_back, \
-	.adamw = row_adamw, .to_bf16 = row_to_bf16, .of_bf16 = row_of_bf16, .norm = row_norm,         \
-	.norm_back = row_norm_back, .rotate = row_rotate, .softmax_step = row_softmax_step,           \
-	.softmax_back = row_softmax_back, KERN_MOMENT, KERN_MX, .codes = quant_codes
+/* A set that can do better names its own: stores that go around the caches, sums in registers. */
+#ifndef SOFTMAX_STEP
+#define SOFTMAX_STEP row_softmax_step
+#endif
+#ifndef STREAM_BF16
+#define STREAM_BF16 row_to_bf16
+#define STREAM_END NULL
+#endif
+
+#define KERN_ROWS                                                                                         \
+	.sum = row_sum, .dot = row_dot, .max = row_max, .add = row_add, .axpy = row_axpy,                 \
+	.scale = row_scale, .mul = row_mul, .exp_sum = row_exp_sum, .lse = row_lse, .silu = row_silu,     \
+	.silu_back = row_silu_back, .gelu_tanh = row_gelu_tanh, .gelu_tanh_back = row_gelu_tanh_back,     \
+	.adamw = row_adamw, .to_bf16 = row_to_bf16, .stream_bf16 = STREAM_BF16, .stream_end = STREAM_END, \
+	.of_bf16 = row_of_bf16, .norm = row_norm, .norm_back = row_norm_back, .rotate = row_rotate,       \
+	.softmax_step = SOFTMAX_STEP, .softmax_back = row_softmax_back, KERN_MOMENT, KERN_MX,             \
+	.codes = quant_codes
 
 #endif

@@ -489,6 +489,23 @@ static void test_bf16(const struct kern *kn)
 	right &= isnan(f32_of_bf16(y[10])) && isnan(f32_of_bf16(y[11])) && f32_of_bf16(y[6]) == INFINITY;
 	right &= f32_of_bf16(y[7]) == 1 && f32_of_bf16(y[8]) == 1.015625f; /* halves go to even */
 	ok(right, "%s: bf16 rounds to nearest even, keeps NaN and infinity", kn->name);
+	/* Around the caches: the same, wherever a row begins and ends. */
+	enum { MOST = 200 };
+	float many[MOST];
+	uint16_t got[MOST + 2], want[MOST];
+	int same_bits = 1;
+	for (size_t i = 0; i < MOST; i++)
+		many[i] = i % 5 ? 100 * number() : x[i / 5 % N];
+	kn->to_bf16(want, many, MOST);
+	for (size_t from = 0; from < 70; from++)
+		for (size_t n = 0; n + from <= MOST; n += 1 + n / 9) {
+			memset(got, 0x55, sizeof got);
+			kn->stream_bf16(got + 1 + from, many + from, n);
+			stream_end(kn);
+			same_bits &= memcmp(got + 1 + from, want + from, n * sizeof *got) == 0 &&
+				     got[from] == 0x5555 && got[1 + from + n] == 0x5555;
+		}
+	ok(same_bits, "%s: the same around the caches", kn->name);
 }
 
 /* --- narrow moments --- */
