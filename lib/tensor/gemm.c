@@ -314,8 +314,9 @@ static void multiply(
 #pragma omp for schedule(dynamic, 1) nowait
 	for (size_t u = 0; u < p.high * p.across; u++) {
 		size_t i = u / p.across * p.tall, j = u % p.across * p.wide;
-		struct task t = { kern(), a, b, o, i, least(i + p.tall, tiles_of(a)), j, least(j + p.wide, p.panels),
-			p.parts, p.panels, block, (p.wide * p.parts) * b->width };
+		struct task t = { kern(), a, b, o, i, least(i + p.tall, tiles_of(a)), j,
+			least(j + p.wide, p.panels), p.parts, p.panels, block,
+			(p.wide * p.parts) * b->width };
 		if (!o->done) {
 			t.c = o->c + i * a->width * o->ldc + j * b->width;
 			t.ldc = o->ldc;
