@@ -182,7 +182,7 @@ static void prefill(struct decoder *d)
 		if (!n)
 			break;
 		get_ready(d, tokens);
-		model_forward(d->session, d->seqs, n);
+		model_prefill(d->session, d->seqs, n);
 	}
 	d->stats->prompt_seconds += now_seconds() - start - (d->stats->pack_seconds - packing);
 }

@@ -45,7 +45,7 @@ void prefix_set(struct prefix *p, const uint32_t *ids, size_t n)
 	for (size_t at = same; at < n;) {
 		size_t m = n - at < p->max_tokens ? n - at : p->max_tokens;
 		struct seq q = { ids + at, m, p->cache };
-		model_forward(p->session, &q, 1);
+		model_prefill(p->session, &q, 1);
 		p->computed += m;
 		at += m;
 	}

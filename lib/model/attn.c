@@ -157,11 +157,9 @@ static struct flash_shape shape_in(const struct attn *a, const struct work *w)
 	return s;
 }
 
-static void attend(const struct attn *a, const struct attn_state *s, const struct pass *p)
+static void place_seqs(const struct attn *a, const struct attn_state *s, const struct pass *p)
 {
 	const struct work *w = p->work;
-	struct flash_shape shape = shape_in(a, w);
-	struct flash_layout l = layout(a);
 	for (size_t i = 0; i < p->nseqs; i++) {
 		struct cache *c = p->seqs[i].cache;
 		size_t at = p->first[i] * a->width + a->q_width;
@@ -173,14 +171,11 @@ static void attend(const struct attn *a, const struct attn_state *s, const struc
 			.pages = c ? cache_pages(c) : NULL,
 			.at = c ? cache_step_at(c, p->step) : 0 };
 	}
-	flash_forward(&shape, &l, s->seqs, p->nseqs, s->qkv, s->out, s->lse);
 }
 
-static void attn_forward(
-	const void *self, void *state, const struct pass *p, const void *x, const float *from, float *y)
+/* Queries, keys and values of x, and where they stand. */
+static void project(const struct attn *a, const struct attn_state *s, const struct pass *p, const void *x)
 {
-	const struct attn *a = self;
-	const struct attn_state *s = state;
 	struct attn_call c = { a, s, p, act_storing(p->tokens * a->width) };
 	if (s->wide) {
 		linear_forward(p->work, a->qkv, p->tokens, x, a->hidden, NULL, s->wide, a->width);
@@ -192,7 +187,28 @@ static void attn_forward(
 		linear_forward_to(p->work, a->qkv, p->tokens, x, a->hidden,
 			(struct sink){ .done = rotate_block, .ctx = &c, .unit = a->shape.head_dim });
 	}
-	attend(a, s, p);
+	place_seqs(a, s, p);
+}
+
+static void attn_remember(const void *self, void *state, const struct pass *p, const void *x)
+{
+	const struct attn *a = self;
+	const struct attn_state *s = state;
+	struct flash_shape shape = shape_in(a, p->work);
+	struct flash_layout l = layout(a);
+	project(a, s, p, x);
+	flash_append(&shape, &l, s->seqs, p->nseqs);
+}
+
+static void attn_forward(
+	const void *self, void *state, const struct pass *p, const void *x, const float *from, float *y)
+{
+	const struct attn *a = self;
+	const struct attn_state *s = state;
+	struct flash_shape shape = shape_in(a, p->work);
+	struct flash_layout l = layout(a);
+	project(a, s, p, x);
+	flash_forward(&shape, &l, s->seqs, p->nseqs, s->qkv, s->out, s->lse);
 	linear_forward(p->work, a->out, p->tokens, s->out, a->q_width, from, y, a->hidden);
 }
 
@@ -279,4 +295,5 @@ const struct block block_attention = { .name = "attention",
 	.place = attn_place,
 	.forward = attn_forward,
 	.backward = attn_backward,
+	.remember = attn_remember,
 	.page_bytes = attn_page_bytes };

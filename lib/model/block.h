@@ -41,6 +41,8 @@ struct block {
 	/* dx [T, h] (f32, overwritten) from dy [T, h] (as x); accumulates into the gradients. */
 	void (*backward)(const void *self, void *state, const struct pass *p, const void *x, const void *dy,
 		float *dx);
+	/* The part of forward that fills caches; NULL where the block keeps nothing. */
+	void (*remember)(const void *self, void *state, const struct pass *p, const void *x);
 	/* What a page of the past keeps for it (cache.h), a multiple of 64. */
 	size_t (*page_bytes)(const void *self, const struct work *w);
 };

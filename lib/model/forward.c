@@ -123,20 +123,48 @@ static void step_output(struct session *s, size_t i, const void *in, float *out)
 	add_residual(s, st->x, s->y, out);
 }
 
+/* From the ids through the first `end` steps. */
+static void run_steps(struct session *s, const struct seq *seqs, size_t nseqs, size_t end)
+{
+	const struct net *n = s->work.net;
+	begin_pass(s, seqs, nseqs);
+	work_begin(&s->work, s->pass.tokens);
+	embed(s, n->nsteps ? s->steps[0].x : s->last);
+	for (size_t i = 0; i < end; i++)
+		step_output(s, i, step_input(s, i), i + 1 < n->nsteps ? s->steps[i + 1].x : s->last);
+}
+
+static void advance_caches(struct session *s)
+{
+	for (size_t i = 0; i < s->pass.nseqs; i++)
+		if (s->seqs[i].cache)
+			cache_advance(s->seqs[i].cache, s->seqs[i].n);
+}
+
 void model_forward(struct session *s, const struct seq *seqs, size_t nseqs)
 {
 	const struct net *n = s->work.net;
 	size_t h = n->config->hidden;
-	begin_pass(s, seqs, nseqs);
-	work_begin(&s->work, s->pass.tokens);
-	embed(s, n->nsteps ? s->steps[0].x : s->last);
-	for (size_t i = 0; i < n->nsteps; i++)
-		step_output(s, i, step_input(s, i), i + 1 < n->nsteps ? s->steps[i + 1].x : s->last);
+	run_steps(s, seqs, nseqs, n->nsteps);
 	norm_forward(&s->work, &n->final, s->pass.tokens, 1, s->last, h, s->hidden, s->work.compute, h,
 		s->last_stat);
-	for (size_t i = 0; i < s->pass.nseqs; i++)
-		if (s->seqs[i].cache)
-			cache_advance(s->seqs[i].cache, s->seqs[i].n);
+	advance_caches(s);
+}
+
+void model_prefill(struct session *s, const struct seq *seqs, size_t nseqs)
+{
+	const struct net *n = s->work.net;
+	size_t last = n->nsteps;
+	while (last && !n->steps[last - 1].block->remember)
+		last--;
+	run_steps(s, seqs, nseqs, last ? last - 1 : 0);
+	if (last) {
+		const struct step *t = &n->steps[last - 1];
+		const void *in = step_input(s, last - 1);
+		s->pass.step = last - 1;
+		t->block->remember(t->self, s->steps[last - 1].block, &s->pass, in);
+	}
+	advance_caches(s);
 }
 
 void session_pack(struct session *s, size_t tokens)

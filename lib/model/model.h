@@ -141,6 +141,8 @@ void session_free(struct session *s);
  * together are at most max_tokens; anything else is a bug of the caller. The final normed hidden states [T,
  * h] stay in the session, for the head. */
 void model_forward(struct session *s, const struct seq *seqs, size_t nseqs);
+/* The same for its caches alone: what no later position reads is left out, and there are no hidden states. */
+void model_prefill(struct session *s, const struct seq *seqs, size_t nseqs);
 /* What the next forward pass of so many tokens would begin with: packing weights that are not packed yet. The
  * first passes of few tokens do without. For who wants to say when, or to measure it apart. */
 void session_pack(struct session *s, size_t tokens);

@@ -555,6 +555,16 @@ static void job_run(struct job *t, const void *q, void *out, float *lse)
 	job_end(t, out, lse);
 }
 
+void flash_append(
+	const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs, size_t nseqs)
+{
+	struct math x = math_of(s);
+#pragma omp parallel for schedule(dynamic, 1)
+	for (size_t u = 0; u < nseqs * s->kv_heads; u++)
+		if (seqs[u / s->kv_heads].pages)
+			append(&x, l, &seqs[u / s->kv_heads], u % s->kv_heads, s->head_dim);
+}
+
 void flash_forward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
 	size_t nseqs, const void *q, void *out, float *lse)
 {
@@ -575,15 +585,11 @@ void flash_forward(const struct flash_shape *s, const struct flash_layout *l, co
 	/* Pages have to be there before any other task of theirs: where there is one task a head, it fills
 	 * them. */
 	int apart = paged && chunks > 1;
-	/* The longest tasks, those of the last queries, first. */
+	if (apart)
+		flash_append(s, l, seqs, nseqs);
+		/* The longest tasks, those of the last queries, first. */
 #pragma omp parallel
 	{
-		if (apart) {
-#pragma omp for schedule(dynamic, 1)
-			for (size_t u = 0; u < each; u++)
-				if (seqs[u / s->kv_heads].pages)
-					append(&proto.x, l, &seqs[u / s->kv_heads], u % s->kv_heads, proto.d);
-		}
 		math_begin(&proto.x);
 #pragma omp for schedule(dynamic, 1)
 		for (size_t u = 0; u < chunks * each; u++) {

@@ -53,6 +53,10 @@ struct flash_layout {
 /* What FLASH_BLOCK positions of one layer take in a page; a multiple of 64, as `at` and pages are to be. */
 size_t flash_page_bytes(const struct flash_shape *s);
 
+/* Puts k and v of sequences that have pages behind their past, and computes nothing. */
+void flash_append(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,
+	size_t nseqs);
+
 /* out = softmax(scale q k^T + mask) v. lse[row * heads + h] = log-sum-exp of the scaled scores (NULL: not
  * kept). */
 void flash_forward(const struct flash_shape *s, const struct flash_layout *l, const struct flash_seq *seqs,

@@ -140,17 +140,23 @@ static void test_copies(enum dtype t)
 	struct seq before = { ids, BEFORE, c[0] }, next = { ids + BEFORE, T - BEFORE, NULL };
 	for (size_t i = 0; i < T; i++)
 		other[i] = ids[T - 1 - i];
-	model_forward(s, &before, 1);
+	model_prefill(s, &before, 1);
 	cache_copy(c[1], c[0]);
 	cache_copy(c[2], c[0]);
 	next.cache = c[0];
 	model_forward(s, &next, 1);
 	model_logits(s, (size_t[]){ T - BEFORE - 1 }, 1, want);
+	cache_truncate(c[0], 0);
+	model_forward(s, &before, 1);
+	model_forward(s, &next, 1);
+	model_logits(s, (size_t[]){ T - BEFORE - 1 }, 1, got);
+	ok(memcmp(want, got, m->config.vocab * sizeof *got) == 0, "%s: a past alone is that of a whole pass",
+		t == DTYPE_F32 ? "f32" : "bf16");
+	next.cache = c[2];
 	struct seq apart = { other, 20, c[1] };
 	model_forward(s, &apart, 1);
 	cache_truncate(c[0], 3);
 	cache_free(c[0]);
-	next.cache = c[2];
 	model_forward(s, &next, 1);
 	model_logits(s, (size_t[]){ T - BEFORE - 1 }, 1, got);
 	ok(memcmp(want, got, m->config.vocab * sizeof *got) == 0,
