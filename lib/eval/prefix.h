@@ -1,5 +1,5 @@
 /*
- * prefix: keys and values of the tokens that several sequences begin with, computed once and copied. What one
+ * prefix: keys and values of the tokens that several sequences begin with, computed and kept once. What one
  * call left is the start of the next: few-shot examples in front of every prompt are computed once a run.
  */
 #ifndef QUERN_PREFIX_H
