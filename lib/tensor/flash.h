@@ -22,8 +22,8 @@
 struct flash_shape {
 	/* heads % kv_heads == 0; query head h reads kv head h / (heads / kv_heads) */
 	size_t heads, kv_heads, head_dim;
-	float scale;   /* of the scores; above 0 */
-	size_t window; /* 0, or how many keys a query sees, itself included */
+	float scale;    /* of the scores; above 0 */
+	size_t window;  /* 0, or how many keys a query sees, itself included */
 	enum dtype t;   /* of q, k, v, out, dout and products: f32 or bf16; sums are f32 */
 	int not_causal; /* 0: query i sees keys <= i */
 	int kv8;        /* pages hold the 8-bit code of kern_mx.h; k and v are rounded to it: same bits */
