@@ -15,7 +15,6 @@
 struct slot {
 	struct completion *c; /* NULL: free */
 	struct cache *cache;
-	size_t capacity;
 	size_t known; /* tokens of the prompt that the cache holds */
 	uint32_t drawn;
 };
@@ -84,13 +83,6 @@ static void completion_free(struct completion *c)
 	free(c);
 }
 
-/* Positions that the completion may need: the last token of all is never fed back. */
-static size_t room(const struct decoder *d)
-{
-	size_t n = d->prompt.n + d->p->max_tokens;
-	return n < d->p->context ? n : d->p->context;
-}
-
 /* Tokens of the prompt that are computed apart, to be copied: for several samples all but the last one, which
  * goes through the model with each sample's first step; for one what the prompt before began with, too. */
 static size_t shared(const struct decoder *d)
@@ -152,7 +144,8 @@ static int admit(struct decoder *d, struct slot *s)
 		c->finish = FINISH_LENGTH;
 		return 1;
 	}
-	s->cache = cache_fit(s->cache, &s->capacity, d->session, room(d));
+	if (!s->cache)
+		s->cache = cache_new(d->session);
 	s->known = d->known;
 	if (d->known)
 		cache_copy(s->cache, d->prefix.cache);

@@ -16,15 +16,6 @@ void prefix_release(struct prefix *p)
 	*p = (struct prefix){ 0 };
 }
 
-struct cache *cache_fit(struct cache *old, size_t *capacity, const struct session *s, size_t n)
-{
-	if (old && *capacity >= n)
-		return old;
-	cache_free(old);
-	*capacity = (n / 256 + 1) * 256;
-	return cache_new(s, *capacity);
-}
-
 size_t common_prefix(const uint32_t *a, size_t n, const uint32_t *b, size_t m)
 {
 	size_t i = 0, end = n < m ? n : m;
@@ -35,8 +26,9 @@ size_t common_prefix(const uint32_t *a, size_t n, const uint32_t *b, size_t m)
 
 void prefix_set(struct prefix *p, const uint32_t *ids, size_t n)
 {
-	size_t same = p->cache && p->capacity >= n ? common_prefix(p->ids, p->n, ids, n) : 0;
-	p->cache = cache_fit(p->cache, &p->capacity, p->session, n);
+	size_t same = common_prefix(p->ids, p->n, ids, n);
+	if (!p->cache)
+		p->cache = cache_new(p->session);
 	cache_truncate(p->cache, same);
 	GROW(p->ids, p->cap_ids, n);
 	if (n)

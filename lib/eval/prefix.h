@@ -12,7 +12,7 @@ struct prefix {
 	size_t max_tokens; /* of one forward call */
 	struct cache *cache;
 	uint32_t *ids;
-	size_t n, cap_ids, capacity;
+	size_t n, cap_ids;
 	uint64_t computed; /* tokens that went through the model */
 };
 
@@ -21,8 +21,6 @@ void prefix_init(struct prefix *p, struct session *s, size_t max_tokens);
 void prefix_set(struct prefix *p, const uint32_t *ids, size_t n);
 void prefix_release(struct prefix *p);
 
-/* A cache with room for n positions, reused while large enough: takes the old one over (or NULL). */
-struct cache *cache_fit(struct cache *old, size_t *capacity, const struct session *s, size_t n);
 /* How many tokens two sequences have in common at their start. */
 size_t common_prefix(const uint32_t *a, size_t n, const uint32_t *b, size_t m);
 

@@ -16,7 +16,6 @@ struct scorer {
 	size_t max_tokens;
 	struct prefix prefix;
 	struct cache *caches[MAX_SHARED];
-	size_t capacity[MAX_SHARED];
 	uint32_t *targets; /* [max_tokens] */
 	float *logp;
 	unsigned char *top;
@@ -113,7 +112,8 @@ static void run_shared(struct scorer *s, struct score_item *items, size_t n, siz
 {
 	prefix_set(&s->prefix, items[0].ids, common);
 	for (size_t i = 0; i < n; i++) {
-		s->caches[i] = cache_fit(s->caches[i], &s->capacity[i], s->session, items[i].n);
+		if (!s->caches[i])
+			s->caches[i] = cache_new(s->session);
 		cache_copy(s->caches[i], s->prefix.cache);
 	}
 	forward(s, items, n, common, s->caches);

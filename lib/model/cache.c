@@ -33,9 +33,9 @@ struct page_pool {
 
 struct cache {
 	struct page_pool *pool;
-	size_t capacity, len;
-	size_t npages;
-	struct page **pages; /* [npages], of room for capacity */
+	size_t len;
+	size_t npages, cap_pages, cap_data;
+	struct page **pages; /* [npages] */
 	char **data;         /* theirs */
 };
 
@@ -99,24 +99,16 @@ static void page_drop(struct page_pool *p, struct page *q)
 
 /* --- caches --- */
 
-struct cache *cache_new(const struct session *s, size_t capacity)
+struct cache *cache_new(const struct session *s)
 {
 	struct cache *c = xcalloc(1, sizeof *c);
 	c->pool = s->pool;
-	c->capacity = capacity;
-	c->pages = xcalloc(div_up(capacity, FLASH_BLOCK), sizeof(struct page *));
-	c->data = xcalloc(div_up(capacity, FLASH_BLOCK), sizeof *c->data);
 	return c;
 }
 
 size_t cache_len(const struct cache *c)
 {
 	return c->len;
-}
-
-size_t cache_room(const struct cache *c)
-{
-	return c->capacity;
 }
 
 char *const *cache_pages(const struct cache *c)
@@ -131,6 +123,8 @@ size_t cache_step_at(const struct cache *c, size_t step)
 
 static void add(struct cache *c, struct page *p)
 {
+	GROW(c->data, c->cap_data, c->npages + 1);
+	GROW(c->pages, c->cap_pages, c->npages + 1);
 	c->data[c->npages] = p->data;
 	c->pages[c->npages++] = p;
 }
@@ -142,7 +136,6 @@ static void drop_last(struct cache *c)
 
 void cache_extend(struct cache *c, size_t n)
 {
-	ASSERT(n <= c->capacity - c->len);
 	struct page *last = c->npages ? c->pages[c->npages - 1] : NULL;
 	if (n && c->len % FLASH_BLOCK && last->users > 1) {
 		struct page *own = page_take(c->pool);
@@ -169,7 +162,7 @@ void cache_truncate(struct cache *c, size_t len)
 
 void cache_copy(struct cache *dst, const struct cache *src)
 {
-	ASSERT(dst->pool == src->pool && src->len <= dst->capacity);
+	ASSERT(dst->pool == src->pool);
 	cache_truncate(dst, 0);
 	for (size_t i = 0; i < src->npages; i++) {
 		src->pages[i]->users++;

@@ -16,12 +16,11 @@ struct work;
 struct page_pool *page_pool_new(const struct work *w);
 void page_pool_free(struct page_pool *p); /* when all caches are freed */
 
-/* Makes the n positions behind the last one writable; the cache has room for them. */
+/* Makes room for n positions behind the last one, in pages of its own. */
 void cache_extend(struct cache *c, size_t n);
 /* Page i of the cache is at [i], positions [i * FLASH_BLOCK, ...). */
 char *const *cache_pages(const struct cache *c);
 size_t cache_step_at(const struct cache *c, size_t step); /* where a page has a step's part */
-size_t cache_room(const struct cache *c);                 /* positions in all */
 void cache_advance(struct cache *c, size_t n);
 
 #endif

@@ -75,7 +75,6 @@ static void begin_pass(struct session *s, const struct seq *seqs, size_t nseqs)
 		if (!seqs[i].n)
 			continue;
 		ASSERT(seqs[i].n <= s->max_tokens - p->tokens);
-		ASSERT(!seqs[i].cache || past + seqs[i].n <= cache_room(seqs[i].cache));
 		ASSERT(past + seqs[i].n <= c->context);
 		s->seqs[p->nseqs] = seqs[i];
 		s->first[p->nseqs++] = p->tokens;

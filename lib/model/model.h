@@ -104,11 +104,11 @@ int model_save_file(const struct model *m, const char *path, enum dtype t, struc
 /* Keys and values of a sequence's past, in the type that a session's products read, or 8 bits (kv8). */
 struct cache;
 struct session;
-/* Of a session that does not train, for positions; freed before it. */
-struct cache *cache_new(const struct session *s, size_t capacity);
+/* Of a session that does not train, and freed before it. It grows by what goes through the model. */
+struct cache *cache_new(const struct session *s);
 size_t cache_len(const struct cache *c);
 void cache_truncate(struct cache *c, size_t len);
-/* dst becomes what src is, of the same session, and has room for it. Nothing is copied until one of them
+/* dst becomes what src is, of the same session. Nothing is copied until one of them
  * goes on. */
 void cache_copy(struct cache *dst, const struct cache *src);
 void cache_free(struct cache *c);
@@ -137,7 +137,7 @@ enum {
 struct session *session_new(struct model *m, enum dtype compute, size_t max_tokens, int flags);
 void session_free(struct session *s);
 
-/* Runs the decoder. A sequence with its past is at most config.context long, and fits its cache; all of them
+/* Runs the decoder. A sequence with its past is at most config.context long; all of them
  * together are at most max_tokens; anything else is a bug of the caller. The final normed hidden states [T,
  * h] stay in the session, for the head. */
 void model_forward(struct session *s, const struct seq *seqs, size_t nseqs);

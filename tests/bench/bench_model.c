@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 	session_free(s);
 	/* Prefill of one row, then decoding behind it. */
 	s = session_new(m, dtype, (size_t)len, 0);
-	struct cache *k = cache_new(s, (size_t)len + 64);
+	struct cache *k = cache_new(s);
 	double pre[RUNS], dec[RUNS];
 	for (int r = -1; r < RUNS; r++) {
 		cache_truncate(k, 0);

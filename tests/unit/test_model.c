@@ -61,7 +61,7 @@ static void score(struct model *m, enum dtype t, size_t before, int flags, float
 static void score_cached(struct model *m, enum dtype t, size_t piece, float *logp)
 {
 	struct session *s = session_new(m, t, piece, 0);
-	struct cache *c = cache_new(s, T), *d = cache_new(s, T + 7);
+	struct cache *c = cache_new(s), *d = cache_new(s);
 	for (size_t at = 0; at < T; at += piece) {
 		size_t n = T - at < piece ? T - at : piece;
 		struct seq q = { ids + at, n, c };
@@ -135,7 +135,7 @@ static void test_copies(enum dtype t)
 	struct model *m = make("llama:depth=2,dim=64,heads=4,vocab=300,context=256");
 	struct session *s = session_new(m, t, T, 0);
 	float *want = malloc(m->config.vocab * sizeof *want), *got = malloc(m->config.vocab * sizeof *got);
-	struct cache *c[3] = { cache_new(s, T), cache_new(s, T), cache_new(s, T) };
+	struct cache *c[3] = { cache_new(s), cache_new(s), cache_new(s) };
 	uint32_t other[T];
 	struct seq before = { ids, BEFORE, c[0] }, next = { ids + BEFORE, T - BEFORE, NULL };
 	for (size_t i = 0; i < T; i++)
@@ -202,7 +202,7 @@ static void test_story(void)
 	if (!m || !t)
 		return;
 	struct session *s = session_new(m, DTYPE_F32, 1, 0);
-	struct cache *c = cache_new(s, 64);
+	struct cache *c = cache_new(s);
 	float *logits = malloc(m->config.vocab * sizeof *logits);
 	uint32_t story[40] = { 1 };
 	for (size_t i = 0; i + 1 < 40; i++) {

@@ -42,7 +42,7 @@ static struct model *make(const char *preset)
 static float *logits(struct model *m, enum dtype compute, size_t piece)
 {
 	struct session *s = session_new(m, compute, T, 0);
-	struct cache *c = piece ? cache_new(s, T) : NULL;
+	struct cache *c = piece ? cache_new(s) : NULL;
 	size_t V = m->config.vocab;
 	float *out = xcalloc(T * V, sizeof *out);
 	for (size_t at = 0, n; at < T; at += n) {
