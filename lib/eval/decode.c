@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define PREFILL_TOKENS 1024 /* of one forward call */
-#define MIN_SHARED 32       /* tokens in common that are worth a copy of the cache */
+#define MIN_SHARED 32       /* tokens in common that are worth a pass of their own */
 
 struct slot {
 	struct completion *c; /* NULL: free */

@@ -108,8 +108,7 @@ struct session;
 struct cache *cache_new(const struct session *s);
 size_t cache_len(const struct cache *c);
 void cache_truncate(struct cache *c, size_t len);
-/* dst becomes what src is, of the same session. Nothing is copied until one of them
- * goes on. */
+/* dst becomes what src is, of the same session. Nothing is copied until one of them goes on. */
 void cache_copy(struct cache *dst, const struct cache *src);
 void cache_free(struct cache *c);
 

@@ -107,7 +107,7 @@ struct kern {
 	void (*code8_read)(float *y, const uint8_t *q, float scale, int is_signed, size_t n);
 	/* The 8-bit code of kern_mx.h. mx_write: a group of n <= MX_GROUP values as multiples q of a power of
 	 * two, which it returns as a float's exponent; mx_round: what reading gives of n values, a group
-	 * behind another. mx_powers: exponents as floats. mx_read_*: y [rows][n], f32 or bf16, n % 16 == 0,
+	 * behind another. mx_powers: exponents as floats. mx_read_*: y [rows][n], f32 or bf16,
 	 * is q times power[column], or times power[row], or power[2 row + column % 2] where `pair` is 2 and
 	 * not 1. */
 	unsigned (*mx_write)(int8_t *q, const float *x, size_t n);
